@@ -1,0 +1,148 @@
+package config
+
+import "time"
+
+// Config is every setting of forgectl, with all defaults and derivations already applied: a program that has one needs
+// to look nowhere else. Each field is one row of the table in keys.go, which also carries its documentation.
+type Config struct {
+	App         App
+	Repository  string
+	StateDir    string
+	ScratchDir  string // never empty after Load: below StateDir unless set
+	Database    Database
+	Backup      Backup
+	Media       Media
+	ConfigFiles ConfigFiles
+	Service     Service
+	Health      Health
+	Redis       Redis
+	Hooks       Hooks
+}
+
+// App names the application that is looked after.
+type App struct {
+	Name            string
+	Root            string
+	EnvironmentFile string
+}
+
+// Database says how the application's database is reached, and as whom.
+type Database struct {
+	Name            string // the database to work on; it replaces the one named in URL
+	URL             string // URL or keyword/value string; may hold a password
+	PasswordFile    string
+	PasswordCommand string
+	MaintenanceURL  string // never empty after Load: URL unless set
+	AdminURL        string
+	AdminOSUser     string // empty: stay who we are
+}
+
+// Backup is how sets are written, kept, sealed and opened again.
+type Backup struct {
+	Jobs          int    // 0: as many as cores
+	Compression   string // one of the Compression constants
+	Fingerprint   string // one of the Fingerprint constants
+	Readback      string // one of the Readback constants
+	Prune         string // one of the Prune constants
+	LockTimeout   time.Duration
+	RolePasswords bool
+	Keep          Keep
+	Encrypt       Encrypt
+	Decrypt       Decrypt
+}
+
+// Keep is the retention policy; a set is kept when any of its rules wants it.
+type Keep struct {
+	Within  time.Duration
+	Last    int
+	Daily   int
+	Weekly  int
+	Monthly int
+	Yearly  int
+	Min     int // at least 1
+}
+
+// Encrypt says to whom sets are sealed.
+type Encrypt struct {
+	Required       bool
+	Recipients     []string // fingerprints, long ids or e-mail addresses, resolved by gpg
+	RecipientFiles []string // files of public keys
+	GNUPGHome      string   // empty: gpg's own choice
+	SignKeyFile    string
+}
+
+// Decrypt says what can open a sealed set again.
+type Decrypt struct {
+	SecretKeyFiles    []string
+	PassphraseFile    string
+	PassphraseCommand string
+	GPG               string // one of the GPG constants
+}
+
+// Media is the tree of files that users uploaded.
+type Media struct {
+	Path    string
+	Exclude []string
+}
+
+// ConfigFiles is the configuration of the machine that belongs into a backup.
+type ConfigFiles struct {
+	Paths          []string
+	AllowPlaintext bool
+}
+
+// Service is what runs the application.
+type Service struct {
+	Manager string // one of the Manager constants
+	Units   []string
+	Start   []string // shell commands
+	Stop    []string // shell commands
+	Restart []string // shell commands
+}
+
+// Health is how the application says that it is well.
+type Health struct {
+	URL     string // empty: there is none
+	Timeout time.Duration
+}
+
+// Redis is the application's cache.
+type Redis struct {
+	URL       string // may hold a password; empty: there is none
+	KeyPrefix string
+	Version   int
+	Warm      []string
+}
+
+// Hooks are shell commands around every operation.
+type Hooks struct {
+	Before  []string
+	After   []string
+	Timeout time.Duration // for each of them
+}
+
+// The values of the settings that know only a few.
+const (
+	CompressionFastest = "fastest"
+	CompressionDefault = "default"
+	CompressionBetter  = "better"
+
+	FingerprintNone   = "none"
+	FingerprintCounts = "counts"
+	FingerprintFull   = "full"
+
+	ReadbackHash   = "hash"
+	ReadbackDecode = "decode"
+
+	PruneAuto   = "auto"
+	PruneManual = "manual"
+
+	GPGAuto  = "auto"
+	GPGNever = "never"
+
+	ManagerSystemd    = "systemd"
+	ManagerSupervisor = "supervisor"
+	ManagerCommand    = "command"
+	ManagerPIDFile    = "pidfile"
+	ManagerNone       = "none"
+)
