@@ -1,0 +1,97 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is what the other end of a connection says of itself.
+type Server struct {
+	Version          Version
+	SystemIdentifier string // "" when the role may not ask
+	Standby          bool   // in recovery
+	Superuser        bool   // this session's role
+	Role             string
+	DataDirectory    string // "" when the role may not ask
+	Preload          []string
+	DatabaseBytes    int64
+}
+
+// Facts asks the server behind conn.
+func Facts(ctx context.Context, conn *pgx.Conn) (Server, error) {
+	var s Server
+	var version int
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), current_user::text,
+		pg_catalog.pg_database_size(current_database())`).
+		Scan(&version, &s.Standby, &s.Superuser, &s.Role, &s.DatabaseBytes)
+	if err != nil {
+		return s, fmt.Errorf("ask server for its facts: %w", err)
+	}
+	s.Version = Version(version)
+	// These three may be forbidden, and nothing depends on them.
+	_ = conn.QueryRow(ctx, `SELECT system_identifier::text FROM pg_catalog.pg_control_system()`).Scan(&s.SystemIdentifier)
+	_ = conn.QueryRow(ctx, `SELECT current_setting('data_directory')`).Scan(&s.DataDirectory)
+	var preload string
+	_ = conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries')`).Scan(&preload)
+	for lib := range strings.SplitSeq(preload, ",") {
+		if lib = strings.Trim(strings.TrimSpace(lib), `"`); lib != "" {
+			s.Preload = append(s.Preload, lib)
+		}
+	}
+	return s, nil
+}
+
+// ErrPooled means that a pooler hands each transaction to another backend:
+// settings and snapshots of such a session are not its own.
+var ErrPooled = errors.New("the connection goes through a pooler in transaction mode")
+
+// RefusePooler returns ErrPooled when e leads through a transaction-pooling
+// pgbouncer or its like. Direct connections cost nothing: the backend's pid is
+// the one that the server announced at login. Behind a pooler it is not, and
+// then a second session decides: if it can be given the first one's backend
+// while the first is still open, or moves the first to another, sessions are
+// not kept apart. A session-pooling one passes.
+func RefusePooler(ctx context.Context, e *Endpoint, conn *pgx.Conn) error {
+	first, err := backendPID(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if first == conn.PgConn().PID() {
+		return nil
+	}
+	other, err := e.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer other.Close(context.WithoutCancel(ctx))
+	tx, err := other.Begin(ctx) // holds whichever backend it was given
+	if err != nil {
+		return fmt.Errorf("probe for a pooler: %w", err)
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	second, err := backendPID(ctx, other)
+	if err != nil {
+		return err
+	}
+	again, err := backendPID(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if second == first || again != first {
+		return ErrPooled
+	}
+	return nil
+}
+
+func backendPID(ctx context.Context, conn *pgx.Conn) (uint32, error) {
+	var pid uint32
+	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return 0, fmt.Errorf("ask for the backend's pid: %w", err)
+	}
+	return pid, nil
+}
