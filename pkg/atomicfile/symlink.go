@@ -1,0 +1,42 @@
+package atomicfile
+
+import (
+	"fmt"
+	"os"
+)
+
+// Symlink makes link point to target, atomically in the place of a link or file that has the name. It never
+// replaces a directory.
+func Symlink(target, link string) error {
+	dir, base, err := split(link)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", link, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", link, cause(err))
+	}
+	defer root.Close()
+	if err := symlinkIn(root, target, base); err != nil {
+		return fmt.Errorf("link %s: %w", link, cause(err))
+	}
+	return SyncDirIn(root, ".")
+}
+
+func symlinkIn(root *os.Root, target, base string) error {
+	temp := tempName(base)
+	if err := root.Symlink(target, temp); err != nil {
+		return err
+	}
+	uid, gid, err := heir(root, ".")
+	if err == nil && uid >= 0 {
+		err = root.Lchown(temp, uid, gid)
+	}
+	if err == nil {
+		err = root.Rename(temp, base)
+	}
+	if err != nil {
+		root.Remove(temp)
+	}
+	return err
+}
