@@ -34,6 +34,8 @@ import (
 const OutputLimit = 16 << 20
 
 var (
+	// ErrNotFound means that the program is not installed, as opposed to having failed.
+	ErrNotFound = errors.New("program not found")
 	// ErrOutputHeld means that the child ended, but another process kept its stdout open: what was read may
 	// not be all.
 	ErrOutputHeld = errors.New("another process holds the output open")

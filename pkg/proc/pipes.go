@@ -1,0 +1,97 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// copyBuffer is large enough that a bulk stream does not live on system calls.
+const copyBuffer = 128 << 10
+
+// outlet is the reading end of a child's pipe. While the child lives a read waits for ever. Once it has ended, all
+// that it wrote is in the pipe, so a read that waits can only wait for somebody else: that gets a deadline. Time
+// spent in the reader's own consumer does not count.
+type outlet struct {
+	file *os.File
+
+	mu       sync.Mutex
+	patience time.Duration // how long a read may wait; negative: not at all
+	ended    bool
+}
+
+// childEnded bounds every read from now on.
+func (o *outlet) childEnded(patience time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended, o.patience = true, patience
+	_ = o.file.SetReadDeadline(time.Now().Add(patience))
+}
+
+func (o *outlet) extend() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		_ = o.file.SetReadDeadline(time.Now().Add(o.patience))
+	}
+}
+
+// errHeld is the end of an outlet that somebody else keeps open.
+var errHeld = errors.New("held open")
+
+// copyTo hands everything to w. The error is errHeld or that of w.
+func (o *outlet) copyTo(w io.Writer) error {
+	defer func() { _ = o.file.Close() }() // the child must not block on a pipe that nobody reads
+	buf := make([]byte, copyBuffer)
+	for {
+		o.extend()
+		n, err := o.file.Read(buf)
+		if n > 0 {
+			m, werr := w.Write(buf[:n])
+			if werr == nil && m < n {
+				werr = io.ErrShortWrite
+			}
+			if werr != nil {
+				return fmt.Errorf("hand on output: %w", werr)
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errHeld
+		default:
+			return fmt.Errorf("read output: %w", err)
+		}
+	}
+}
+
+// feed copies r into a child's stdin. When r breaks, the pipe stays open (the caller closes it once the child is
+// gone): an end of file would tell the child that its input was whole.
+func feed(w *os.File, r io.Reader) error {
+	buf := make([]byte, copyBuffer)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, werr := w.Write(buf[:n]); werr != nil {
+				if errors.Is(werr, syscall.EPIPE) || errors.Is(werr, fs.ErrClosed) {
+					return nil // the child wants no more; its exit status says whether that is well
+				}
+				return fmt.Errorf("hand on input: %w", werr)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			_ = w.Close()
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read input: %w", err)
+		}
+	}
+}
