@@ -1,0 +1,124 @@
+package pgdump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+)
+
+// ErrExists means that a database of that name is there already.
+var ErrExists = errors.New("database exists already")
+
+// Candidate is a database that this program made and may drop again. It is
+// loaded under a working name and gets its own only when it is complete.
+type Candidate struct {
+	Admin *postgres.Endpoint // another database of the same server; a role that may create databases
+	Name  string
+}
+
+// Endpoint reaches the candidate.
+func (c Candidate) Endpoint() *postgres.Endpoint { return c.Admin.WithDatabase(c.Name) }
+
+// Create makes an empty database with the locale and encoding of p. note is
+// kept as its comment, so that a candidate left by a kill can be recognised.
+func (c Candidate) Create(ctx context.Context, p Properties, note string) error {
+	return c.do(ctx, func(conn *pgx.Conn) error {
+		server, err := postgres.Facts(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, p.Create(c.Name, server.Version)); err != nil {
+			if errorCode(err) == "42P04" { // duplicate_database
+				return fmt.Errorf("create %s: %w", c.Name, ErrExists)
+			}
+			return fmt.Errorf("create %s: %w", c.Name, err)
+		}
+		if _, err := conn.Exec(ctx, "COMMENT ON DATABASE "+postgres.QuoteIdent(c.Name)+" IS "+postgres.QuoteLiteral(note)); err != nil {
+			return fmt.Errorf("mark %s: %w", c.Name, err)
+		}
+		return nil
+	})
+}
+
+// Finish gives the loaded candidate the rest of p and its final name, in one
+// transaction: nobody sees the name before everything is in place.
+func (c Candidate) Finish(ctx context.Context, p Properties, name string) error {
+	return c.do(ctx, func(conn *pgx.Conn) error {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return fmt.Errorf("finish %s: %w", c.Name, err)
+		}
+		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+		statements := append([]string{"COMMENT ON DATABASE " + postgres.QuoteIdent(c.Name) + " IS NULL"}, p.After(c.Name)...)
+		if name != c.Name {
+			statements = append(statements, "ALTER DATABASE "+postgres.QuoteIdent(c.Name)+" RENAME TO "+postgres.QuoteIdent(name))
+		}
+		for _, sql := range statements {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				if errorCode(err) == "42P04" {
+					return fmt.Errorf("rename %s to %s: %w", c.Name, name, ErrExists)
+				}
+				return fmt.Errorf("finish %s: %s: %w", c.Name, sql, err)
+			}
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return fmt.Errorf("finish %s: %w", c.Name, err)
+		}
+		return nil
+	})
+}
+
+// Drop removes the candidate, even when ctx has ended, ending its sessions.
+func (c Candidate) Drop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return c.do(ctx, func(conn *pgx.Conn) error {
+		force := ""
+		if server, err := postgres.Facts(ctx, conn); err == nil && server.Version.Major() >= 13 {
+			force = " WITH (FORCE)"
+		}
+		if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+postgres.QuoteIdent(c.Name)+force); err != nil {
+			return fmt.Errorf("drop %s: %w", c.Name, err)
+		}
+		return nil
+	})
+}
+
+// Exists reports whether a database of that name is there.
+func Exists(ctx context.Context, admin *postgres.Endpoint, name string) (bool, error) {
+	var exists bool
+	err := Candidate{Admin: admin}.do(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)", name).Scan(&exists)
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for database %s: %w", name, err)
+	}
+	return exists, nil
+}
+
+// Analyze gathers statistics, without which the first queries crawl.
+func (c Candidate) Analyze(ctx context.Context) error {
+	conn, err := c.Endpoint().Connect(ctx)
+	if err != nil {
+		return fmt.Errorf("analyze %s: %w", c.Name, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "ANALYZE"); err != nil {
+		return fmt.Errorf("analyze %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+func (c Candidate) do(ctx context.Context, f func(*pgx.Conn) error) error {
+	conn, err := c.Admin.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return f(conn)
+}

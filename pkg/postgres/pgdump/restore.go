@@ -1,0 +1,56 @@
+package pgdump
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/proc"
+)
+
+// Loader runs pg_restore into one database.
+type Loader struct {
+	Endpoint *postgres.Endpoint // the database to load into
+	Tools    postgres.Tools
+	Runner   proc.Runner
+	Logger   *slog.Logger
+	// Elsewhere leaves out what makes no sense or would do harm on another
+	// server: tablespaces and subscriptions. For drills.
+	Elsewhere bool
+}
+
+// Load feeds one archive to pg_restore, which stops at the first error. r is
+// read to its end even after pg_restore has what it needs: only there does a
+// sealed stream prove that it is whole, and an error of r fails the load.
+func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error) {
+	cmd, done, err := childCmd(l.Endpoint, l.Tools.Path("pg_restore"))
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", part, err)
+	}
+	defer done()
+	cmd.Args = append(cmd.Args, "--format=custom", "--exit-on-error", "--no-password")
+	if l.Elsewhere {
+		cmd.Args = append(cmd.Args, "--no-tablespaces", "--no-subscriptions")
+	}
+	logger := l.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	var said []Said
+	cmd.Stdin = r
+	cmd.Stderr = func(line string) {
+		logger.Debug("said", "program", "pg_restore", "line", line)
+		if class := Classify("pg_restore", line); class != Harmless {
+			said = append(said, Said{Class: class, Text: line})
+		}
+	}
+	if err := l.Runner.Run(ctx, cmd); err != nil {
+		return said, fmt.Errorf("load %s: %w", part, err)
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return said, fmt.Errorf("load %s: %w", part, err)
+	}
+	return said, nil
+}
