@@ -114,6 +114,22 @@ func TestCommitOntoDirectory(t *testing.T) {
 	wantNames(t, dir, "d")
 }
 
+// CommitNew leaves what has the name, says so, and leaves nothing else.
+func TestCommitNew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for i, want := range []error{nil, fs.ErrExist} {
+		f, err := atomicfile.Create(path, 0o600)
+		must(t, err)
+		fmt.Fprint(f, i)
+		if err := f.CommitNew(); !errors.Is(err, want) {
+			t.Errorf("time %d: %v", i, err)
+		}
+		wantFile(t, path, "0")
+		wantNames(t, dir, "f")
+	}
+}
+
 // Names that are none, and directories that are not there, are errors that name what the caller asked for.
 func TestCreateErrors(t *testing.T) {
 	dir := t.TempDir()

@@ -108,6 +108,16 @@ func (f *File) Write(p []byte) (int, error) {
 // directory could not be brought to stable storage: then Renamed reports true, the new content has the name,
 // and only a crash could undo that.
 func (f *File) Commit() error {
+	return f.commit(func() error { return f.root.Rename(f.temp, f.name) })
+}
+
+// CommitNew is Commit for a name that must be new: when something has it the error is fs.ErrExist, and that
+// something stays.
+func (f *File) CommitNew() error {
+	return f.commit(func() error { return placeNew(f.root, f.temp, f.name) })
+}
+
+func (f *File) commit(place func() error) error {
 	if f.file == nil {
 		return fmt.Errorf("commit %s: %w", f.path, ErrClosed)
 	}
@@ -121,7 +131,7 @@ func (f *File) Commit() error {
 	if err := f.file.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", f.path, cause(err))
 	}
-	if err := f.root.Rename(f.temp, f.name); err != nil {
+	if err := place(); err != nil {
 		return fmt.Errorf("rename to %s: %w", f.path, cause(err))
 	}
 	f.renamed = true

@@ -31,6 +31,38 @@ func RenameNew(root *os.Root, from, to string) error {
 
 // renameNew is a rename that fails when the new name is taken.
 func renameNew(root *os.Root, from, to string) error {
+	err := renameNoReplace(root, from, to)
+	if !unsupported(err) {
+		return err
+	}
+	// This look before the leap leaves a gap that only writers without a lock can fall into.
+	_, err = root.Lstat(to)
+	if err == nil {
+		return fs.ErrExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return root.Rename(from, to)
+}
+
+// placeNew is renameNew for a file, where a second name closes the gap.
+func placeNew(root *os.Root, from, to string) error {
+	err := renameNoReplace(root, from, to)
+	if !unsupported(err) {
+		return err
+	}
+	if err := root.Link(from, to); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return renameNew(root, from, to) // no second names either
+	}
+	return root.Remove(from)
+}
+
+// renameNoReplace does it in one step, which NFS and others do not support.
+func renameNoReplace(root *os.Root, from, to string) error {
 	fromDir, err := root.Open(filepath.Dir(from))
 	if err != nil {
 		return err
@@ -41,22 +73,9 @@ func renameNew(root *os.Root, from, to string) error {
 		return err
 	}
 	defer toDir.Close()
-	err = unix.Renameat2(int(fromDir.Fd()), filepath.Base(from), int(toDir.Fd()), filepath.Base(to), unix.RENAME_NOREPLACE)
-	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-		return err
-	}
-	// NFS and others cannot do both in one step.
-	return renameChecked(root, from, to)
+	return unix.Renameat2(int(fromDir.Fd()), filepath.Base(from), int(toDir.Fd()), filepath.Base(to), unix.RENAME_NOREPLACE)
 }
 
-// renameChecked looks before it renames, which leaves a gap that only writers without a lock can fall into.
-func renameChecked(root *os.Root, from, to string) error {
-	_, err := root.Lstat(to)
-	if err == nil {
-		return fs.ErrExist
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return root.Rename(from, to)
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
 }
