@@ -1,0 +1,207 @@
+package config
+
+import "time"
+
+// site is what the defaults depend on beside the table.
+type site struct {
+	home     string
+	stateDir string
+}
+
+// table lists every setting in the order in which an operator meets them, each tied to its field of c.
+//
+// The first sentence of a doc says what the setting is; it must stand alone. The rest says what follows from it and
+// when to change it.
+func table(c *Config, s site) []*key {
+	var rows []*key
+	for _, part := range [][]*key{
+		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s),
+		later(fileKeys(c, s)), later(serviceKeys(c)), hookKeys(&c.Hooks),
+	} {
+		rows = append(rows, part...)
+	}
+	return rows
+}
+
+// later marks settings that have their name and place already, but nothing that uses them.
+func later(rows []*key) []*key {
+	for _, k := range rows {
+		k.later = true
+	}
+	return rows
+}
+
+func placeKeys(c *Config, s site) []*key {
+	return []*key{
+		{name: "app", doc: `The application that is looked after.`},
+		{name: "app.name", value: text(&c.App.Name), def: "bmad-forge",
+			doc: `The name of the application, as it appears in reports and records. It changes no path and no unit: those have keys of their own.`},
+		{name: "app.root", value: path(&c.App.Root, s.home), def: "/var/www/bmad-forge",
+			doc: `The directory the application is deployed in. A backup records the release and the revision found there, so that a database can later be matched with its code.`},
+		{name: "app.environment_file", value: optionalPath(&c.App.EnvironmentFile, s.home), def: "",
+			doc: `The file that systemd gives the application as EnvironmentFile=. When it is set, DATABASE_URL, REDIS_URL, PG* and the like are taken from there, so that they need not be written twice. It is read by systemd's rules; variables of the calling environment win over it. It must be readable for the user who runs forgectl, and must not be readable for everybody when there is a secret in it.`},
+		{name: "repository", value: path(&c.Repository, s.home), def: "/var/backups/bmad-forge",
+			doc: `The directory in which backup sets are kept. Best a file system of its own and not the disk the database is on, with room for every set that backup.keep retains, and one more while it is written.`},
+		{name: "state_dir", value: path(&c.StateDir, s.home), def: s.stateDir,
+			doc: `The directory for what forgectl remembers: the record of each run. Small. The default for a user who cannot write there is $XDG_STATE_HOME/forgectl, else ~/.local/state/forgectl.`},
+		{name: "scratch_dir", value: optionalPath(&c.ScratchDir, s.home), def: "",
+			doc: `The directory for the throwaway database server of "backup verify --drill". Default: "scratch" below state_dir. It needs room for the whole restored database, and holds it as plain data for as long as the drill runs, so never put it on a disk you would not put the database on. When forgectl runs as root, the server runs as database.admin_os_user, who must be able to pass through every directory above this one.`},
+	}
+}
+
+func databaseKeys(d *Database, s site) []*key {
+	return []*key{
+		{name: "database", doc: `How PostgreSQL is reached. Besides what is set here, the usual ways of its own clients work: PGHOST and the other PG* variables, service files, ~/.pgpass.`},
+		{name: "database.name", value: text(&d.Name), def: "bmad_forge",
+			env: []variable{{name: "DB_NAME"}, {name: "PGDATABASE"}},
+			doc: `The database that is backed up and restored. When it is not set, the one named in database.url is taken; when it is, it wins over that one. As for psql, PGDATABASE gives way to a database named in a URL.`},
+		{name: "database.url", value: postgresURL(&d.URL, false), def: "postgres:///bmad_forge",
+			env: []variable{{name: "DATABASE_URL"}},
+			doc: `How to connect for backups: a URL such as postgres://forge_backup@db1:5432/bmad_forge?sslmode=verify-full, or keywords such as host=db1 user=forge_backup. Default: database.name through the local socket. The role must be able to read everything (member of pg_read_all_data); what it cannot see makes a set incomplete. Keep the password out of here, in password_file or ~/.pgpass; a configuration file that holds one must have mode 0600.`},
+		{name: "database.password_file", value: optionalPath(&d.PasswordFile, s.home), def: "", secret: true,
+			doc: `A file that holds nothing but the password for database.url, mode 0600. For when there is no ~/.pgpass, or systemd provides the file (LoadCredential=).`},
+		{name: "database.password_command", value: command(&d.PasswordCommand), def: "",
+			doc: `A shell command that prints the password for database.url, for a password store or a vault. Set this or password_file, not both.`},
+		{name: "database.maintenance_url", value: postgresURL(&d.MaintenanceURL, true), def: "", later: true,
+			doc: `How to connect for vacuum and reindex. Default: database.url. Set it when the backup role does not own the tables, which is the usual and better arrangement: PostgreSQL silently skips tables of others.`},
+		{name: "database.admin_url", value: postgresURL(&d.AdminURL, false), def: "postgres:///postgres",
+			doc: `How to connect for restores: as a superuser, or as a role that may create the databases and objects in question. Restores never connect to the live database through it, so the database "postgres" is right. Set it when the server is on another host than this one.`},
+		{name: "database.admin_os_user", value: optional(&d.AdminOSUser), def: "postgres",
+			doc: `The system user as whom forgectl, when it runs as root, connects through the local socket and runs database servers. PostgreSQL trusts that user by name (peer authentication) and refuses to run as root. Without effect for anybody but root; empty: stay root, for servers that expect it.`},
+	}
+}
+
+func backupKeys(b *Backup, s site) []*key {
+	rows := []*key{
+		{name: "backup", doc: `How backup sets are written, proven and kept.`},
+		{name: "backup.jobs", value: number(&b.Jobs, 0, 256), def: "0",
+			doc: `How many processor cores a backup or restore may use. 0: all of them. Lower it when the application suffers during a backup.`},
+		{name: "backup.compression", value: enum(&b.Compression, CompressionFastest, CompressionDefault, CompressionBetter), def: CompressionDefault,
+			doc: `How hard zstd tries: fastest, default or better. "fastest" gains little speed, "better" makes sets some percent smaller at less than half the speed.`},
+		{name: "backup.fingerprint", value: enum(&b.Fingerprint, FingerprintNone, FingerprintCounts, FingerprintFull), def: FingerprintCounts,
+			doc: `What is recorded of each table to compare a restored copy with: none, counts (of rows) or full (also a hash over every row). "full" reads the whole database once more, in exchange for proof that every value came back; "none" leaves a restore with nothing to compare.`},
+		{name: "backup.readback", value: enum(&b.Readback, ReadbackHash, ReadbackDecode), def: ReadbackDecode,
+			doc: `How a set is read back before it counts as written: hash (the bytes on disk) or decode (also decrypted and decompressed). "hash" saves some processor time.`},
+		{name: "backup.prune", value: enum(&b.Prune, PruneAuto, PruneManual), def: PruneAuto, later: true,
+			doc: `When sets that backup.keep no longer wants are removed: auto (after each good backup) or manual (only by "backup prune").`},
+		{name: "backup.lock_timeout", value: duration(&b.LockTimeout, time.Millisecond), def: "1m",
+			doc: `How long a backup waits for a table that somebody holds a lock on (a migration, say) before it gives up and names it. While it waits, later statements on that table wait behind it.`},
+		{name: "backup.role_passwords", value: toggle(&b.RolePasswords), def: "false",
+			doc: `Whether the password hashes of roles are part of a backup. Only a superuser may read them. Without them, roles come back without a password after the loss of a whole server, and passwords have to be set again.`},
+	}
+	rows = append(rows, later(keepKeys(&b.Keep))...)
+	rows = append(rows, encryptKeys(&b.Encrypt, s)...)
+	return append(rows, decryptKeys(&b.Decrypt, s)...)
+}
+
+func keepKeys(k *Keep) []*key {
+	const most = 100000
+	return []*key{
+		{name: "backup.keep", doc: `Which sets are kept, for each kind and each database by itself. A set stays when at least one rule wants it. Only good sets count, pinned ones always stay, and the last good one is never removed.`},
+		{name: "backup.keep.within", value: duration(&k.Within, 0), def: "30d",
+			env: []variable{{name: "RETENTION_DAYS", convert: days}},
+			doc: `Every set younger than this, counted back from the newest good set, not from today: when backups stop, nothing ages away. 0: this rule keeps nothing. RETENTION_DAYS is a bare number of days.`},
+		{name: "backup.keep.last", value: number(&k.Last, 0, most), def: "0",
+			doc: `So many of the newest sets. 0: this rule keeps nothing.`},
+		{name: "backup.keep.daily", value: number(&k.Daily, 0, most), def: "7",
+			doc: `The last set of each day, for the so many most recent days that have one. 0: this rule keeps nothing.`},
+		{name: "backup.keep.weekly", value: number(&k.Weekly, 0, most), def: "8",
+			doc: `The last set of each week (Monday to Sunday), for the so many most recent weeks that have one. 0: this rule keeps nothing.`},
+		{name: "backup.keep.monthly", value: number(&k.Monthly, 0, most), def: "12",
+			doc: `The last set of each month, for the so many most recent months that have one. 0: this rule keeps nothing.`},
+		{name: "backup.keep.yearly", value: number(&k.Yearly, 0, most), def: "0",
+			doc: `The last set of each year, for the so many most recent years that have one. 0: this rule keeps nothing.`},
+		{name: "backup.keep.min", value: number(&k.Min, 1, most), def: "1",
+			doc: `So many good sets always stay, whatever the other rules say. At least 1.`},
+	}
+}
+
+func encryptKeys(e *Encrypt, s site) []*key {
+	return []*key{
+		{name: "backup.encrypt", doc: `To whom sets are sealed (OpenPGP). Only public keys are needed here. Keep the secret keys on another machine, and a copy of them where a fire does not reach both.`},
+		{name: "backup.encrypt.required", value: toggle(&e.Required), def: "false",
+			doc: `Whether a backup refuses to run when it would not be encrypted. Set it to true once a recipient is set, so that a lost line in this file cannot end in plain backups.`},
+		{name: "backup.encrypt.recipients", value: words(&e.Recipients), def: "", sealed: true,
+			env: []variable{{name: "GPG_RECIPIENT"}},
+			doc: `The keys that can open a set, found in gpg's keyring: fingerprints (best), long key ids or e-mail addresses that match exactly one usable key. Any one of them can open it; two people are wiser than one. For example [ops@example.com, 0D69E11F12BDBA077B3726AB4E1F799AA4FF2279]. In the environment, a variable that is set but empty is an error.`},
+		{name: "backup.encrypt.recipient_files", value: paths(&e.RecipientFiles, s.home), def: "", sealed: true,
+			doc: `Files with public keys, armored or binary; each key in them is a recipient. They need no keyring, which suits a machine that is set up by a script.`},
+		{name: "backup.encrypt.gnupg_home", value: optionalPath(&e.GNUPGHome, s.home), def: "",
+			doc: `The directory of the gpg keyring. Default: GNUPGHOME, else ~/.gnupg of the user who runs forgectl, which differs between root and the application's user.`},
+		{name: "backup.encrypt.sign_key_file", value: optionalPath(&e.SignKeyFile, s.home), def: "", secret: true, later: true,
+			doc: `A file with a secret key, mode 0600, that sets are signed with. Default: they are not signed.`},
+	}
+}
+
+func decryptKeys(d *Decrypt, s site) []*key {
+	return []*key{
+		{name: "backup.decrypt", doc: `What opens a sealed set again, to decode, drill or restore it. Leave this alone on a machine that only writes backups: a key that is not here cannot be stolen here.`},
+		{name: "backup.decrypt.secret_key_files", value: paths(&d.SecretKeyFiles, s.home), def: "", secret: true,
+			doc: `Files with secret keys, armored or binary, mode 0600.`},
+		{name: "backup.decrypt.passphrase_file", value: optionalPath(&d.PassphraseFile, s.home), def: "", secret: true,
+			doc: `A file that holds nothing but the passphrase of those keys, mode 0600.`},
+		{name: "backup.decrypt.passphrase_command", value: command(&d.PassphraseCommand), def: "",
+			doc: `A shell command that prints the passphrase. Set this or passphrase_file, not both.`},
+		{name: "backup.decrypt.gpg", value: enum(&d.GPG, GPGAuto, GPGNever), def: GPGAuto,
+			doc: `Whether gpg and its agent are asked for a key when the files above do not fit: auto or never. "never" is for jobs that must not end in a passphrase prompt.`},
+	}
+}
+
+func fileKeys(c *Config, s site) []*key {
+	return []*key{
+		{name: "media", doc: `The files that users uploaded.`},
+		{name: "media.path", value: path(&c.Media.Path, s.home), def: "/var/www/bmad-forge/media",
+			doc: `The directory that holds them (MEDIA_ROOT in Django).`},
+		{name: "media.exclude", value: words(&c.Media.Exclude), def: "",
+			doc: `Patterns of what is left out, relative to media.path, such as [cache, "*.tmp"]. Only for what the application can make again.`},
+		{name: "config_files", doc: `The configuration of this machine that a rebuilt one would need.`},
+		{name: "config_files.paths", value: paths(&c.ConfigFiles.Paths, s.home), def: "/etc/bmad-forge, /etc/nginx/sites-available/bmad-forge",
+			doc: `Files and directories. Add what was changed by hand: units, cron files, certificates.`},
+		{name: "config_files.allow_plaintext", value: toggle(&c.ConfigFiles.AllowPlaintext), def: "false",
+			doc: `Whether they may be backed up without encryption. They hold passwords, so without a recipient such a backup is refused unless this is true.`},
+	}
+}
+
+func serviceKeys(c *Config) []*key {
+	return []*key{
+		{name: "service", doc: `What runs the application, so that it can be stopped around a restore.`},
+		{name: "service.manager", value: enum(&c.Service.Manager, ManagerSystemd, ManagerSupervisor, ManagerCommand, ManagerPIDFile, ManagerNone), def: ManagerSystemd,
+			doc: `How it is controlled: systemd, supervisor, command (the commands below), pidfile, or none (forgectl touches nothing).`},
+		{name: "service.units", value: words(&c.Service.Units), def: "bmad-forge",
+			doc: `The units or programs, in the order in which they are started; they are stopped in the reverse order. Name workers and schedulers too: whatever writes to the database.`},
+		{name: "service.start", value: commands(&c.Service.Start), def: "",
+			doc: `Shell commands that start it, one after the other, for the manager "command".`},
+		{name: "service.stop", value: commands(&c.Service.Stop), def: "",
+			doc: `Shell commands that stop it, for the manager "command".`},
+		{name: "service.restart", value: commands(&c.Service.Restart), def: "",
+			doc: `Shell commands that restart it, for the manager "command". Default: stop, then start.`},
+		{name: "health", doc: `How the application says that it is well.`},
+		{name: "health.url", value: serviceURL(&c.Health.URL, "http", "https"), def: "http://localhost:8000/health/",
+			env: []variable{{name: "HEALTH_URL"}},
+			doc: `The address of its health check. Empty: there is none.`},
+		{name: "health.timeout", value: duration(&c.Health.Timeout, time.Millisecond), def: "10s",
+			doc: `How long an answer may take before it counts as ill.`},
+		{name: "redis", doc: `The application's cache.`},
+		{name: "redis.url", value: serviceURL(&c.Redis.URL, "redis", "rediss", "unix"), def: "redis://localhost:6379/0",
+			env: []variable{{name: "REDIS_URL"}},
+			doc: `How Redis is reached, with the number of its database at the end. Empty: there is none.`},
+		{name: "redis.key_prefix", value: optional(&c.Redis.KeyPrefix), def: "",
+			doc: `KEY_PREFIX in the application's CACHES setting. Only keys that begin with it are the application's own.`},
+		{name: "redis.version", value: number(&c.Redis.Version, 0, 1<<31-1), def: "1",
+			doc: `VERSION in the application's CACHES setting.`},
+		{name: "redis.warm", value: words(&c.Redis.Warm), def: "",
+			doc: `What is put into the cache again after it was flushed.`},
+	}
+}
+
+func hookKeys(h *Hooks) []*key {
+	return []*key{
+		{name: "hooks", doc: `Shell commands around every operation, run by /bin/sh with FORGECTL_OPERATION and FORGECTL_TARGET in their environment. In an environment variable, one command a line.`},
+		{name: "hooks.before", value: commands(&h.Before), def: "",
+			doc: `Commands before the operation. When one of them fails, the operation does not start.`},
+		{name: "hooks.after", value: commands(&h.After), def: "",
+			doc: `Commands after the operation, also when it failed: FORGECTL_OUTCOME and FORGECTL_ERROR tell. When one of them fails, that is a warning.`},
+		{name: "hooks.timeout", value: duration(&h.Timeout, time.Millisecond), def: "1m",
+			doc: `How long one command may take before it is ended.`},
+	}
+}
