@@ -8,10 +8,11 @@
 //
 //   - A blob appears under its name whole and on stable storage, or not at all; a reader never sees a part.
 //   - Names are slash-separated paths as CheckName accepts them; anything else is ErrName, before the place
-//     is touched. Directories are not made or removed by themselves: they are what the names say.
+//     is touched. Directories need no making: they are what the names say. Whether an emptied one is still
+//     listed is up to the place.
 //   - What is not there is ErrNotExist, which is fs.ErrNotExist.
-//   - What stands under a name but is no blob (a directory, or in a file system a symbolic link, a pipe)
-//     cannot be opened: ErrNotBlob.
+//   - A directory cannot be opened: ErrNotBlob, or ErrNotExist where directories are only in the names. In a
+//     file system neither can a symbolic link or a pipe: ErrNotBlob.
 //   - All methods may be called from several goroutines at once. Two Puts of one name at once leave one of
 //     the two, whole.
 //   - A cancelled context ends every call with context.Cause, and a Put with nothing left behind.
@@ -54,7 +55,7 @@ type Store interface {
 	// Put stores what write writes. When write, a write it did not report, or the place fails, the error is
 	// returned wrapped and there is no blob; one that had the name before is still there.
 	Put(ctx context.Context, name string, write func(io.Writer) error) error
-	// Open reads a blob. The caller closes it.
+	// Open reads a blob. The caller closes it; ctx must not end before that.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 	// Stat describes a blob or a directory.
 	Stat(ctx context.Context, name string) (Entry, error)

@@ -1,0 +1,332 @@
+// Package local is a store in a directory of this machine.
+//
+// A blob is a file, a name its path below the root; directories are made when they are needed. Files have mode
+// 0600 and directories 0700; what root makes belongs to the owner of the directory that it lies in. A Put is
+// written beside its place and renamed (package atomicfile): when it has returned, file and names are on stable
+// storage; when it has failed, neither the file nor a directory made for it is left. Only a process that is
+// killed leaves a temporary file, which is never listed.
+//
+// No name leads out of the root, whatever symbolic links lie below it, and a blob that is a symbolic link is
+// not opened at all. The root itself may be one.
+//
+// A *Store is a store.Store, Renamer, Spacer and Locator. The caller closes it.
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bmad-forge/forgectl/pkg/atomicfile"
+	"github.com/bmad-forge/forgectl/pkg/store"
+)
+
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+)
+
+// Options for Open.
+type Options struct {
+	// Create makes the root, and what is missing above it, if it does not exist.
+	Create bool
+}
+
+// Store is a store in a directory.
+type Store struct {
+	root *os.Root
+	path string
+}
+
+// Open opens the store in the directory root. If that does not exist and is not to be created, the error is
+// store.ErrNotExist.
+func Open(root string, o Options) (*Store, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", root, err)
+	}
+	if o.Create {
+		if err := atomicfile.MkdirAll(abs, dirMode); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
+	}
+	r, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", abs, cause(err))
+	}
+	return &Store{root: r, path: abs}, nil
+}
+
+// Close ends the use of the store.
+func (s *Store) Close() error { return s.root.Close() }
+
+// Put stores what write writes.
+func (s *Store) Put(ctx context.Context, name string, write func(io.Writer) error) error {
+	if err := ready(ctx, "put", name); err != nil {
+		return err
+	}
+	if err := s.put(ctx, name, write); err != nil {
+		return fmt.Errorf("put %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, name string, write func(io.Writer) error) error {
+	f, made, err := s.create(name)
+	done := false
+	defer func() { // also when write panics
+		if f != nil {
+			f.Abort()
+		}
+		if !done {
+			s.unmake(made)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	w := &writer{ctx: ctx, w: f}
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := cmp.Or(w.err, context.Cause(ctx)); err != nil {
+		return err
+	}
+	_, existed := s.root.Lstat(name)
+	if err := f.Commit(); err != nil {
+		if f.Renamed() && errors.Is(existed, fs.ErrNotExist) {
+			s.root.Remove(name) // there, but nobody can say for how long
+		}
+		return err
+	}
+	done = true
+	return nil
+}
+
+// create begins the file and makes the directories above it. A rival Put that failed may remove a directory
+// between the two, so it tries more than once.
+func (s *Store) create(name string) (f *atomicfile.File, made []string, err error) {
+	for range 10 {
+		m, err := atomicfile.MkdirAllIn(s.root, path.Dir(name), dirMode)
+		made = append(made, m...)
+		if err == nil {
+			f, err = atomicfile.CreateIn(s.root, name, fileMode)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, made, err
+		}
+	}
+	return nil, made, fs.ErrNotExist
+}
+
+// unmake removes directories that were made for nothing; one that is in use by now stays.
+func (s *Store) unmake(made []string) {
+	for _, dir := range slices.Backward(made) {
+		s.root.Remove(dir)
+	}
+}
+
+// Open reads a blob. What it returns is an *os.File.
+func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := ready(ctx, "open", name); err != nil {
+		return nil, err
+	}
+	f, err := s.open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, absent(err))
+	}
+	return f, nil
+}
+
+func (s *Store) open(name string) (*os.File, error) {
+	fi, err := s.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, store.ErrNotBlob
+	}
+	// It may have become a pipe since: do not wait for the other end.
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := f.Stat(); err != nil || !now.Mode().IsRegular() {
+		f.Close()
+		return nil, cmp.Or(err, store.ErrNotBlob)
+	}
+	return f, nil
+}
+
+// Stat describes what has the name.
+func (s *Store) Stat(ctx context.Context, name string) (store.Entry, error) {
+	if err := ready(ctx, "stat", name); err != nil {
+		return store.Entry{}, err
+	}
+	fi, err := s.root.Lstat(name)
+	if err != nil {
+		return store.Entry{}, fmt.Errorf("stat %s: %w", name, absent(err))
+	}
+	return entry(fi), nil
+}
+
+// List is what stands directly below dir. Names that Put would not take are left out.
+func (s *Store) List(ctx context.Context, dir string) ([]store.Entry, error) {
+	if err := store.CheckDir(dir); err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	}
+	entries, err := s.list(cmp.Or(dir, "."))
+	if err = absent(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list %s: %w", cmp.Or(dir, s.path), err)
+	}
+	return entries, nil
+}
+
+func (s *Store) list(dir string) ([]store.Entry, error) {
+	// O_DIRECTORY: whatever else has the name is not even opened.
+	d, err := s.root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	infos, err := d.Readdir(-1) // leaves out what vanishes meanwhile
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]store.Entry, 0, len(infos))
+	for _, fi := range infos {
+		if store.CheckName(fi.Name()) == nil {
+			entries = append(entries, entry(fi))
+		}
+	}
+	slices.SortFunc(entries, func(a, b store.Entry) int { return cmp.Compare(a.Name, b.Name) })
+	return entries, nil
+}
+
+// Delete removes a blob, or everything below the name.
+func (s *Store) Delete(ctx context.Context, name string) error {
+	if err := ready(ctx, "delete", name); err != nil {
+		return err
+	}
+	err := s.root.RemoveAll(name)
+	if err == nil {
+		err = atomicfile.SyncDirIn(s.root, path.Dir(name))
+	}
+	if err = absent(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	return nil
+}
+
+// Rename renames a file or directory, and never replaces one.
+func (s *Store) Rename(ctx context.Context, from, to string) error {
+	if err := cmp.Or(ready(ctx, "rename", from), ready(ctx, "rename", to)); err != nil {
+		return err
+	}
+	if _, err := s.root.Lstat(from); err != nil {
+		return fmt.Errorf("rename %s: %w", from, absent(err))
+	}
+	made, err := atomicfile.MkdirAllIn(s.root, path.Dir(to), dirMode)
+	if err == nil {
+		err = atomicfile.RenameNew(s.root, from, to)
+	}
+	if err != nil {
+		s.unmake(made)
+		return err // says it all
+	}
+	return nil
+}
+
+// Free is the bytes that can still be written, without the reserve that the file system keeps for root.
+func (s *Store) Free(ctx context.Context) (int64, error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, fmt.Errorf("free space: %w", err)
+	}
+	d, err := s.root.Open(".")
+	if err != nil {
+		return 0, fmt.Errorf("free space: %w", err)
+	}
+	defer d.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", s.path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// Path is where the blob lies, or would lie; of "" it is the root.
+func (s *Store) Path(name string) (string, error) {
+	if err := store.CheckDir(name); err != nil {
+		return "", err
+	}
+	return filepath.Join(s.path, filepath.FromSlash(name)), nil
+}
+
+func entry(fi fs.FileInfo) store.Entry {
+	e := store.Entry{Name: fi.Name(), Dir: fi.IsDir(), ModTime: fi.ModTime()}
+	if fi.Mode().IsRegular() {
+		e.Size = fi.Size()
+	} else {
+		e.Irregular = !e.Dir
+	}
+	return e
+}
+
+func ready(ctx context.Context, verb, name string) error {
+	if err := store.CheckName(name); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	return nil
+}
+
+// writer ends a Put when its context ends, also when the caller of Write does not look.
+type writer struct {
+	ctx context.Context
+	w   io.Writer
+	err error
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if w.err == nil {
+		w.err = context.Cause(w.ctx)
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.w.Write(p)
+	w.err = err
+	return n, err
+}
+
+// cause drops the path that the os package adds; the message names the blob.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// absent is cause, and below a file there is nothing, as in a place where directories are only in the names.
+func absent(err error) error {
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fs.ErrNotExist
+	}
+	return cause(err)
+}
