@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ type SessionKey struct {
 	mu     sync.Mutex
 	cipher packet.CipherFunction
 	key    []byte
+	head   []byte // what a Writer put before the encrypted data; nil: unknown
 }
 
 // Unlocker finds the session key of a message from the public-key-encrypted-session-key packets at its head.
@@ -30,12 +32,16 @@ func newSessionKey(cipher packet.CipherFunction, key []byte) (*SessionKey, error
 	return &SessionKey{cipher: cipher, key: key}, nil
 }
 
-// Unlock implements Unlocker: it returns k, or ErrWiped.
-func (k *SessionKey) Unlock(context.Context, []byte) (*SessionKey, error) {
+// Unlock implements Unlocker: it returns k. That of a Writer compares the head of the message with what was written:
+// nothing else would notice that the recipients can no longer open it.
+func (k *SessionKey) Unlock(_ context.Context, pkesk []byte) (*SessionKey, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.key == nil {
+	switch {
+	case k.key == nil:
 		return nil, ErrWiped
+	case k.head != nil && !bytes.Equal(k.head, pkesk):
+		return nil, fmt.Errorf("%w: the packets for the recipients differ from what was written", ErrCorrupt)
 	}
 	return k, nil
 }
