@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+
+	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+// result is what a command has to show. The zero value is nothing.
+type result struct {
+	JSON any                       // a documented, stable shape
+	Text func(s *ui.Streams) error // for people, and tab-separated in a pipe
+}
+
+// show prints the result of a listing or a check: always, in the form that -o
+// asks for.
+func (a *App) show(r result) error {
+	switch {
+	case a.flags.output.value == outputJSON && r.JSON != nil:
+		return a.Streams.JSON(r.JSON)
+	case a.flags.output.value != outputJSON && r.Text != nil:
+		return r.Text(a.Streams)
+	}
+	return nil
+}
+
+// showSummary prints what a successful operation did: on a terminal, or when -o
+// was given; otherwise nobody wants to hear about it.
+func (a *App) showSummary(r result) error {
+	if !a.flags.output.given && !a.Streams.OutTTY {
+		return nil
+	}
+	return a.show(r)
+}
+
+// operation is something that is done inside the frame of pkg/job.
+type operation struct {
+	job.Spec
+	// Check says that the result is what was asked for, and not only a
+	// summary: it is printed in a pipe as well.
+	Check bool
+	// Do does it. A result that comes with an error is printed too: it says
+	// how far things came.
+	Do func(ctx context.Context, run *job.Run) (result, error)
+}
+
+// operate does an operation: lock, time limit, hooks and record by pkg/job, then
+// its warnings on standard error, its result on standard output and its exit
+// code.
+func (a *App) operate(ctx context.Context, op operation) error {
+	jobs, err := a.Jobs()
+	if err != nil {
+		return err
+	}
+	var res result
+	rec, err := jobs.Do(ctx, op.Spec, func(ctx context.Context, run *job.Run) error {
+		var err error
+		res, err = op.Do(ctx, run)
+		return err
+	})
+	for _, w := range rec.Warnings {
+		a.warn(w)
+	}
+	show := a.showSummary
+	if op.Check || err != nil {
+		show = a.show
+	}
+	return all(err, show(res))
+}
