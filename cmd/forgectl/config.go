@@ -110,6 +110,7 @@ With -o json: {"file", "values": [{"key", "value", "default", "source", "secret"
   forgectl config show repository backup.keep
   DB_NAME=other forgectl config show database.name -o json`,
 		Annotations: codes(exitOK),
+		Args:        cobra.ArbitraryArgs,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return app.completeSettings(), cobra.ShellCompDirectiveNoFileComp
 		},

@@ -60,7 +60,7 @@ func mappings() []mapping {
 		{isA[*job.TimeoutError], exitCritical, "a longer --timeout"},
 		{is(context.DeadlineExceeded), exitCritical, ""},
 		{is(lock.ErrHeld), exitLocked, "forgectl history"},
-		{isA[*config.Error], exitUnknown, "forgectl config init --print (shows every setting)"},
+		{isA[*config.Error], exitUnknown, "forgectl config init --print"},
 		{is(ui.ErrNoTerminal), exitUnknown, "--yes confirms without a terminal"},
 		{is(ui.ErrDeclined), exitUnknown, ""},
 		{is(job.ErrNotFound), exitUnknown, "forgectl history"},

@@ -44,6 +44,8 @@ func (r *Runner) History(ctx context.Context, limit int) ([]Record, error) {
 		}
 		records = append(records, rec)
 	}
+	// Ids only know the second.
+	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
 	return records, nil
 }
 
