@@ -19,20 +19,12 @@ func Init() []byte {
 #
 # Times have a unit: 30s, 5m, 12h, 30d, 2w. A file that holds a password must have mode 0600.
 `)
-	group := &key{}
 	for _, k := range defaultRows() {
-		if k.section() {
-			group = k
-		} else if group.later && strings.HasPrefix(k.name, group.name+".") {
-			k.later = false // said once, above
-		}
-		depth := strings.Count(k.name, ".")
-		indent := strings.Repeat("  ", depth)
+		_, word, indent := k.place()
 		b.WriteByte('\n')
 		for _, line := range wrap(initDoc(k), 100-len(indent)) {
 			fmt.Fprintf(&b, "%s# %s\n", indent, line)
 		}
-		word := k.name[strings.LastIndex(k.name, ".")+1:]
 		if k.section() {
 			fmt.Fprintf(&b, "%s%s:\n", indent, word)
 		} else {
@@ -54,35 +46,35 @@ func initDoc(k *key) string {
 	return doc
 }
 
-// Reference renders a markdown table of every setting for each group of them.
+// Reference renders a markdown table of every setting: first those that stand alone, then each group.
 func Reference() []byte {
 	var b bytes.Buffer
-	group := &key{}
-	header := func() {
-		b.WriteString("| Setting | Default | What it is |\n|---|---|---|\n")
-	}
-	header()
-	for _, k := range defaultRows() {
+	rows := defaultRows()
+	referenceTable(&b, rows, "")
+	for _, k := range rows {
 		if k.section() {
-			group = k
-			fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n", k.name, k.explain())
-			header()
+			fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\n", k.name, cell(k.explain()))
+			referenceTable(&b, rows, k.name)
+		}
+	}
+	return b.Bytes()
+}
+
+func referenceTable(b *bytes.Buffer, rows []*key, group string) {
+	b.WriteString("| Setting | Default | What it is | Takes | Environment |\n|---|---|---|---|---|\n")
+	for _, k := range rows {
+		if parent, _, _ := k.place(); k.section() || parent != group {
 			continue
 		}
-		k.later = k.later && !group.later
 		def := k.value.yaml()
 		if def == "[]" || def == `""` {
 			def = ""
 		} else {
 			def = "`" + def + "`"
 		}
-		env := make([]string, 0, 2)
-		for _, name := range k.variables() {
-			env = append(env, "`"+name+"`")
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s<br>Takes %s. Environment: %s. |\n", k.name, cell(def), cell(k.explain()), cell(k.value.want), strings.Join(env, ", "))
+		env := strings.Join(k.variables(), "`, `")
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | `%s` |\n", k.name, cell(def), cell(k.explain()), cell(k.value.want), env)
 	}
-	return b.Bytes()
 }
 
 // cell keeps text from ending a cell of a markdown table.
@@ -95,7 +87,19 @@ func defaultRows() []*key {
 	if err != nil {
 		return nil // a default that its own setting refuses: every test would see it
 	}
+	said := map[string]bool{}
+	for _, k := range rows {
+		group, _, _ := k.place()
+		said[k.name] = k.later || said[group]
+		k.later = k.later && !said[group] // said once, for the whole group
+	}
 	return rows
+}
+
+// place takes a name apart: the group it is in, its own word, and how far it is indented in the file.
+func (k *key) place() (group, word, indent string) {
+	i := strings.LastIndex(k.name, ".")
+	return k.name[:max(i, 0)], k.name[i+1:], strings.Repeat("  ", strings.Count(k.name, "."))
 }
 
 // wrap breaks text into lines of at most width bytes, where it has spaces.
