@@ -114,7 +114,7 @@ func newDemoRoot(app *App) *cobra.Command {
 func newDemoCmd(app *App) *cobra.Command {
 	var warnings []string
 	var fail, code, lockPath, confirm string
-	var wait, panics, check, progress, hint bool
+	var wait, stubborn, panics, check, progress, hint bool
 	cmd := &cobra.Command{
 		Use: "demo", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -148,6 +148,12 @@ func newDemoCmd(app *App) *cobra.Command {
 							return result{}, err
 						}
 						<-ctx.Done()
+						for stubborn {
+							if err := os.WriteFile("stubborn", nil, 0o600); err != nil {
+								return result{}, err
+							}
+							time.Sleep(time.Hour)
+						}
 						return result{}, errors.New("connection closed")
 					}
 					res := result{
@@ -180,6 +186,7 @@ func newDemoCmd(app *App) *cobra.Command {
 	f.StringVar(&lockPath, "lock", "", "")
 	f.StringVar(&confirm, "confirm", "", "")
 	f.BoolVar(&wait, "wait", false, "")
+	f.BoolVar(&stubborn, "stubborn", false, "")
 	f.BoolVar(&panics, "panic", false, "")
 	f.BoolVar(&check, "check", false, "")
 	f.BoolVar(&progress, "progress", false, "")
