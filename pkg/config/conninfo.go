@@ -80,7 +80,7 @@ func parseConnURL(rest string) (conninfo, error) {
 	return withQuery, nil
 }
 
-var hostPort = regexp.MustCompile(`^([^:,]*):[0-9]*$`)
+var hostPort = regexp.MustCompile(`^(\[[^\]]*\]|[^:,]*):[0-9]*$`)
 
 // parseKeywords reads "host=a dbname='b c'" with libpq's quotes and backslashes.
 func parseKeywords(s string) (map[string]string, error) {

@@ -110,7 +110,10 @@ func scalar(want string, node ast.NodeType, put func(string) error, get func() s
 	}
 }
 
-var errEmpty = errors.New("must not be empty")
+var (
+	errEmpty    = errors.New("must not be empty")
+	errRelative = errors.New("must be an absolute path")
+)
 
 // text is one line that must not be empty.
 func text(p *string) *value {
@@ -216,7 +219,7 @@ func absolute(p *string, s, home string) error {
 		s = filepath.Join(home, rest)
 	}
 	if !filepath.IsAbs(s) {
-		return fmt.Errorf("must be an absolute path, not %q", Mask(s))
+		return errRelative // without the text: it may be a password where the name of its file should be
 	}
 	return setLine(p, filepath.Clean(s))
 }

@@ -25,21 +25,35 @@ var (
 	// Quotes and backslashes as libpq has them in a keyword/value string.
 	namedSecret = regexp.MustCompile(`(?i)(\b` + secretName + `\s*=\s*)('(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|(?:\\.|[^\s\\])+)`)
 	secretFlag  = regexp.MustCompile(`(?i)((?:^|\s)--?(?:password|passphrase|pass|token|secret)\s+)\S+`)
-	// In a YAML line, a key of ours that only says where the secret is may be shown.
-	secretEntry = regexp.MustCompile(`(?i)(["']?` + secretName + `["']?\s*:)(\s+)([^\n]+)`)
-	harmless    = regexp.MustCompile(`(?i)(_file|_files|_command)["']?\s*:$`)
+	// A key in YAML; the colon may have been forgotten.
+	secretEntry = regexp.MustCompile(`(?i)["']?(` + secretName + `)["']?(?:\s*:\s*|\s+)`)
+	pathLike    = regexp.MustCompile(`^["'\[\s]*(?:[/~]|$)`)
 )
 
-// maskYAML masks a line of the configuration file, which may hold a password under a name that we do not even know.
-func maskYAML(line string) string {
-	line = secretEntry.ReplaceAllStringFunc(line, func(m string) string {
-		part := secretEntry.FindStringSubmatch(m)
-		if harmless.MatchString(part[1]) {
-			return m
+// maskYAML masks a line of the configuration file. It may hold a password under a name that we do not even know, so
+// only settings of ours are shown; and of those that name a file with a secret, only what looks like a path: people
+// write the secret itself there.
+//
+// The rest of the line goes with the password, which may hold anything that ends a value in YAML.
+func maskYAML(line string, rows []*key) string {
+	for _, m := range secretEntry.FindAllStringSubmatchIndex(line, -1) {
+		value := line[m[1]:]
+		if value == "" || mayShow(line[m[2]:m[3]], value, rows) {
+			continue
 		}
-		return part[1] + part[2] + masked
-	})
+		line = line[:m[1]] + masked
+		break
+	}
 	return Mask(line)
+}
+
+func mayShow(word, value string, rows []*key) bool {
+	for _, k := range rows {
+		if _, own, _ := k.place(); own == word {
+			return !k.secret || pathLike.MatchString(value)
+		}
+	}
+	return false
 }
 
 // secretsIn lists the passwords that stand in a URL or keyword/value string, encoded and decoded.

@@ -10,15 +10,11 @@ import (
 // then says what was decided here and nothing else, and a default that a later release improves takes effect.
 func Init() []byte {
 	var b bytes.Buffer
-	b.WriteString(`# The configuration of forgectl.
-#
-# Every setting stands below with its default. To change one, remove the # before its name and give it another value.
-# "forgectl config check" tells whether the file is right, "forgectl config show" what is in force and where it came
-# from. A flag wins over the environment, and the environment over this file: each setting can also be given as
-# FORGECTL_ and its name, such as FORGECTL_BACKUP_JOBS; a list then is separated by commas or spaces.
-#
-# Times have a unit: 30s, 5m, 12h, 30d, 2w. A file that holds a password must have mode 0600.
-`)
+	for _, paragraph := range initHead {
+		for _, line := range wrap(paragraph, 100) {
+			b.WriteString(strings.TrimRight("# "+line, " ") + "\n")
+		}
+	}
 	for _, k := range defaultRows() {
 		_, word, indent := k.place()
 		b.WriteByte('\n')
@@ -32,6 +28,13 @@ func Init() []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+var initHead = []string{
+	`The configuration of forgectl.`, ``,
+	`Every setting stands below with its default. To change one, remove the # before its name and give it another value. "forgectl config check" tells whether the file is right; "forgectl config show" tells what is in force, and where it came from.`, ``,
+	`A flag wins over the environment, and the environment over this file: each setting can also be given as FORGECTL_ and its name, such as FORGECTL_BACKUP_JOBS, where a list is separated by commas or spaces.`, ``,
+	`Times have a unit: 30s, 5m, 12h, 30d, 2w. A file that holds a password must have mode 0600.`,
 }
 
 func initDoc(k *key) string {

@@ -15,18 +15,18 @@ import (
 type document struct {
 	path  string
 	lines []string
-	rows  map[string]*key
-	names []string // of all rows
+	table []*key
+	rows  map[string]*key // by name
 	found map[string]int
 	errs  []*Error
 }
 
 // readYAML sets every key that the file has, and returns everything that is wrong with it.
 func readYAML(path string, data []byte, rows []*key) []*Error {
-	d := &document{path: path, lines: strings.Split(string(data), "\n"), rows: map[string]*key{}, found: map[string]int{}}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, which Windows editors leave
+	d := &document{path: path, lines: strings.Split(string(data), "\n"), table: rows, rows: map[string]*key{}, found: map[string]int{}}
 	for _, k := range rows {
 		d.rows[k.name] = k
-		d.names = append(d.names, k.name)
 	}
 	if i := firstNonText(data); i >= 0 {
 		d.mistake(1+bytes.Count(data[:i], []byte("\n")), "not UTF-8 text")
@@ -91,7 +91,7 @@ func (d *document) mistake(line int, msg string) {
 func (d *document) errorAt(line int, msg string) *Error {
 	e := &Error{File: d.path, Line: line, Msg: msg}
 	if line > 0 && line <= len(d.lines) {
-		e.Source = shorten(maskYAML(strings.TrimRight(d.lines[line-1], " \t\r")))
+		e.Source = shorten(maskYAML(strings.TrimRight(d.lines[line-1], " \t\r"), d.table))
 	}
 	return e
 }
@@ -230,37 +230,32 @@ func keyText(n ast.MapKeyNode) (string, bool) {
 }
 
 func (d *document) unknown(line int, section, word string) {
-	var here, inside []string
-	for _, name := range d.names {
-		parent, last := "", name
-		if i := strings.LastIndex(name, "."); i >= 0 {
-			parent, last = name[:i], name[i+1:]
+	var here, elsewhere []string
+	for _, k := range d.table {
+		group, own, _ := k.place()
+		if group == section {
+			here = append(here, own)
 		}
-		if parent == section {
-			here = append(here, last)
-		}
-		if last == word {
-			inside = append(inside, name)
+		if own == word {
+			elsewhere = append(elsewhere, k.name)
 		}
 	}
-	name := word
+	prefix := ""
 	if section != "" {
-		name = section + "." + word
+		prefix = section + "."
 	}
-	msg := fmt.Sprintf("unknown key %q", Mask(name))
-	switch near := nearest(word, here); {
+	msg := fmt.Sprintf("unknown key %q", Mask(prefix+word))
+	near := nearest(word, here)
+	switch {
 	case near != "":
-		msg += fmt.Sprintf(", did you mean %q?", strings.TrimSuffix(name, word)+near)
-	case d.rows[word] != nil && strings.Contains(word, "."):
-		msg += fmt.Sprintf(": write %q below %q", word[strings.LastIndex(word, ".")+1:], word[:strings.LastIndex(word, ".")])
-	case len(inside) > 0:
-		msg += fmt.Sprintf(", did you mean %q?", inside[0])
+		msg += fmt.Sprintf(", did you mean %q?", prefix+near)
+	case d.rows[word] != nil: // dotted, as in "backup.jobs: 2"
+		group, own, _ := d.rows[word].place()
+		msg += fmt.Sprintf(": write %q below %q", own, group)
+	case len(elsewhere) > 0:
+		msg += fmt.Sprintf(", did you mean %q?", elsewhere[0])
 	default:
-		if near := nearest(name, d.names); near != "" {
-			msg += fmt.Sprintf(", did you mean %q?", near)
-		} else {
-			msg += ": known here are " + strings.Join(here, ", ")
-		}
+		msg += ": known here are " + strings.Join(here, ", ")
 	}
 	d.mistake(line, msg)
 }
