@@ -2,9 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -110,12 +110,7 @@ func (k *key) fromVariable(i int, name string, s setting) *Error {
 
 func (l *Loaded) applyFlags(o Options) []*Error {
 	var mistakes []*Error
-	names := make([]string, 0, len(o.Flags))
-	for name := range o.Flags {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(o.Flags)) {
 		k := l.row(name)
 		if k == nil || k.section() {
 			mistakes = append(mistakes, &Error{File: "flag --" + flagName(o, name), Msg: fmt.Sprintf("there is no setting %q", name)})
@@ -180,7 +175,7 @@ func (l *Loaded) unknownVariables(env map[string]setting) []*Error {
 		}
 	}
 	var mistakes []*Error
-	for _, name := range slices.Sorted(mapKeys(env)) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !strings.HasPrefix(name, "FORGECTL_") || slices.Contains(known, name) {
 			continue
 		}
@@ -193,16 +188,6 @@ func (l *Loaded) unknownVariables(env map[string]setting) []*Error {
 	return mistakes
 }
 
-func mapKeys(env map[string]setting) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range env {
-			if !yield(name) {
-				return
-			}
-		}
-	}
-}
-
 func trimPrefixes(in []string, prefix string) []string {
 	out := make([]string, len(in))
 	for i, s := range in {
@@ -213,7 +198,7 @@ func trimPrefixes(in []string, prefix string) []string {
 
 // mergeEnviron adds what only the file sets.
 func mergeEnviron(environ []string, env, fromFile map[string]setting) []string {
-	for _, name := range slices.Sorted(mapKeys(fromFile)) {
+	for _, name := range slices.Sorted(maps.Keys(fromFile)) {
 		if _, ok := env[name]; !ok {
 			environ = append(environ, name+"="+fromFile[name].value)
 		}

@@ -45,21 +45,22 @@ func (l *Loaded) exposed() []*Error {
 		}
 		file := strings.HasPrefix(k.source, "file ")
 		if k.value.url && file && len(secretsIn(k.value.printable())) > 0 {
-			mistakes = append(mistakes, k.refuse(private1(l.File))...)
+			mistakes = append(mistakes, k.refuse(exposure(l.File))...)
 		}
 		if !k.secret {
 			continue
 		}
 		for _, path := range k.value.get() {
 			if path != "" {
-				mistakes = append(mistakes, k.refuse(private1(path))...)
+				mistakes = append(mistakes, k.refuse(exposure(path))...)
 			}
 		}
 	}
 	return mistakes
 }
 
-func private1(path string) error {
+// exposure is what is wrong with the rights on a file that holds a secret.
+func exposure(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil
