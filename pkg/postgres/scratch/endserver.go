@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,27 +19,30 @@ import (
 // endPatience is what a server gets to obey, first the request and then the kill.
 const endPatience = 5 * time.Second
 
-// endServer ends every process of the server that works in data. A process is known by its program and by its
-// working directory, which a server never leaves; a number in a file could be anybody's by now.
-func endServer(ctx context.Context, data string) error {
-	segment := readSegment(data)
+// markVariable is in the environment of every program that runs for a cluster, and holds its directory.
+const markVariable = "FORGECTL_SCRATCH"
+
+// endServer ends every process that works for the cluster in path: not by the number in postmaster.pid, which
+// could be anybody's by now.
+func endServer(ctx context.Context, path string) error {
+	segment := readSegment(filepath.Join(path, dataName))
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGKILL} {
-		gone, err := signalUntilGone(ctx, data, sig)
+		gone, err := signalUntilGone(ctx, path, sig)
 		if err != nil {
-			return fmt.Errorf("end server in %s: %w", data, err)
+			return fmt.Errorf("end server in %s: %w", path, err)
 		}
 		if gone {
 			segment.remove()
 			return nil
 		}
 	}
-	return fmt.Errorf("end server in %s: it does not end", data)
+	return fmt.Errorf("end server in %s: it does not end", path)
 }
 
-func signalUntilGone(ctx context.Context, data string, sig syscall.Signal) (bool, error) {
+func signalUntilGone(ctx context.Context, path string, sig syscall.Signal) (bool, error) {
 	told := map[int]bool{}
 	for end := time.Now().Add(endPatience); ; {
-		running, err := serversIn(data)
+		running, err := workers(path)
 		if err != nil || len(running) == 0 {
 			return err == nil, err
 		}
@@ -60,14 +64,11 @@ func signalUntilGone(ctx context.Context, data string, sig syscall.Signal) (bool
 	}
 }
 
-// serversIn finds the processes of the server in data. Each is held by a pidfd from before it is looked at, so
-// that what is signalled is what was seen.
-func serversIn(data string) ([]*os.Process, error) {
-	dir, err := os.Stat(data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+// workers finds the processes that work for the cluster in path. Each is held by a pidfd from before it is looked
+// at for good, so that what is signalled is what was seen.
+func workers(path string) ([]*os.Process, error) {
+	data, err := os.Stat(filepath.Join(path, dataName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	entries, err := os.ReadDir("/proc")
@@ -77,14 +78,14 @@ func serversIn(data string) ([]*os.Process, error) {
 	var found []*os.Process
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || !serverIn(pid, dir) {
+		if err != nil || !worksFor(pid, path, data) {
 			continue
 		}
 		p, err := os.FindProcess(pid)
 		if err != nil {
 			continue
 		}
-		if !serverIn(pid, dir) {
+		if !worksFor(pid, path, data) {
 			_ = p.Release()
 			continue
 		}
@@ -93,10 +94,19 @@ func serversIn(data string) ([]*os.Process, error) {
 	return found, nil
 }
 
-func serverIn(pid int, dir fs.FileInfo) bool {
+// worksFor knows initdb, and a server that has just been started, by the mark in their environment. The server's
+// children write their titles over theirs, but have the data directory as their working directory, always.
+func worksFor(pid int, path string, data fs.FileInfo) bool {
 	base := filepath.Join("/proc", strconv.Itoa(pid))
+	if env, err := os.ReadFile(filepath.Join(base, "environ")); err == nil &&
+		slices.Contains(strings.Split(string(env), "\x00"), markVariable+"="+path) {
+		return true
+	}
+	if data == nil {
+		return false
+	}
 	cwd, err := os.Stat(filepath.Join(base, "cwd"))
-	if err != nil || !os.SameFile(cwd, dir) {
+	if err != nil || !os.SameFile(cwd, data) {
 		return false
 	}
 	exe, err := os.Readlink(filepath.Join(base, "exe"))

@@ -146,6 +146,6 @@ func (c *Cluster) initdbError(err error) error {
 func (c *Cluster) command(program string, args ...string) proc.Cmd {
 	return proc.Cmd{
 		Path: filepath.Join(c.o.BinDir, program), Args: args, Dir: "/",
-		Env: []string{"LC_ALL=C", "LANGUAGE=", "TZ=UTC"}, As: c.User, Files: c.run.files(),
+		Env: []string{"LC_ALL=C", "LANGUAGE=", "TZ=UTC", markVariable + "=" + c.run.path}, As: c.User, Files: c.run.files(),
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -21,8 +20,7 @@ import (
 )
 
 const (
-	ownerFile = "owner" // flocked by the process that the cluster belongs to
-	dataName  = "data"
+	dataName = "data"
 
 	// socketBase holds the socket's directory when the cluster's own would not do.
 	socketBase = "/tmp"
@@ -46,7 +44,7 @@ type runDir struct {
 	view   string
 	handle *os.File
 
-	lock *os.File
+	lock *os.File // path, opened and flocked by the process that the cluster belongs to
 }
 
 var errBusy = errors.New("belongs to a process that runs")
@@ -91,33 +89,28 @@ func newName() string {
 	return "forgectl-pg-" + hex.EncodeToString(b[:])
 }
 
-// claim takes the lock of a cluster's directory: errBusy when its owner lives, fs.ErrNotExist when it is gone.
+// claim takes the lock of a cluster's directory: errBusy when its owner lives, fs.ErrNotExist when it is gone. It is
+// a lock on the directory itself, because a file in it could be made anew while the directory is being removed.
 func claim(path string) (*runDir, error) {
-	root, err := os.OpenRoot(path) // what is in there belongs to another user: no link may lead out
+	lock, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
-	f, err := root.OpenFile(ownerFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open lock of %s: %w", path, err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("claim %s: %w", path, errBusy)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	// Whoever had the lock before may have removed the directory.
-	mine, err1 := f.Stat()
-	there, err2 := os.Stat(filepath.Join(path, ownerFile))
+	mine, err1 := lock.Stat()
+	there, err2 := os.Lstat(path)
 	if err1 != nil || err2 != nil || !os.SameFile(mine, there) {
-		_ = f.Close()
+		_ = lock.Close()
 		return nil, fmt.Errorf("claim %s: %w", path, fs.ErrNotExist)
 	}
-	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // for people
-	return &runDir{path: path, view: path, data: filepath.Join(path, dataName), socket: path, lock: f}, nil
+	return &runDir{path: path, view: path, data: filepath.Join(path, dataName), socket: path, lock: lock}, nil
 }
 
 // prepare makes the directory usable for the server's user and settles where its socket is.
@@ -175,7 +168,7 @@ func (r *runDir) files() []*os.File {
 
 // remove ends what still runs in the directory, removes it, and gives up the lock.
 func (r *runDir) remove(ctx context.Context) error {
-	if err := endServer(ctx, r.data); err != nil {
+	if err := endServer(ctx, r.path); err != nil {
 		return err
 	}
 	if err := r.removeSocketDir(); err != nil {
