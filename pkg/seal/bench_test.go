@@ -8,7 +8,7 @@ import (
 )
 
 func BenchmarkWriter(b *testing.B) {
-	data := rows(128 << 20)
+	data := dump(128 << 20)
 	key := generated(b, "bench", nil)
 	for _, level := range []struct {
 		name  string
@@ -43,7 +43,7 @@ func BenchmarkWriter(b *testing.B) {
 }
 
 func BenchmarkReader(b *testing.B) {
-	data := rows(128 << 20)
+	data := dump(128 << 20)
 	key := generated(b, "bench", nil)
 	for _, sealed := range []bool{false, true} {
 		b.Run("default"+Suffix(sealed), func(b *testing.B) {

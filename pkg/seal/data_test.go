@@ -4,10 +4,18 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 )
 
-// rows makes n bytes that compress about as well as a database dump.
+// rows makes n bytes of text that compress well; the same bytes each time.
 func rows(n int) []byte {
+	return bytes.Repeat(aMegabyte(), n>>20+1)[:n:n]
+}
+
+var aMegabyte = sync.OnceValue(func() []byte { return dump(1 << 20) })
+
+// dump makes n bytes that compress about as well as a database dump.
+func dump(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
 	words := []string{"prompt", "template", "framework", "agent", "description", "workflow", "developer", "analyst", "{\"role\": \"user\"}", "BMAD"}

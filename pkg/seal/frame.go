@@ -28,6 +28,13 @@ func (o Options) jobs() int {
 	return min(runtime.GOMAXPROCS(0), 8)
 }
 
+func (o Options) frameSize() int {
+	if o.frame > 0 {
+		return o.frame
+	}
+	return frameSize
+}
+
 func (o Options) now() time.Time {
 	if o.Now != nil {
 		return o.Now()

@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os/exec"
 	"strconv"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -33,7 +31,7 @@ func (u gpgUnlocker) Unlock(ctx context.Context, pkesk []byte) (*SessionKey, err
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if errors.Is(runErr, exec.ErrNotFound) || errors.Is(runErr, fs.ErrNotExist) {
+	if errors.Is(runErr, proc.ErrNotFound) {
 		return nil, &NoSecretKeyError{KeyIDs: keyIDs(pkesk), Note: "gpg is not installed"}
 	}
 	answer := parseStatus(out.bytes())

@@ -9,6 +9,9 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
+// testTime is when fuzzed keys are looked at.
+var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
 // generated makes a key pair in this process.
 func generated(t testing.TB, name string, change func(*packet.Config)) *Key {
 	t.Helper()

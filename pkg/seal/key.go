@@ -179,6 +179,10 @@ func (k *Key) whyNot(now time.Time, cause error) error {
 	if err := k.primaryProblem(now); err != nil {
 		return err
 	}
+	var selection pgperrors.ErrEncryptionKeySelection
+	if errors.As(cause, &selection) && selection.PrimaryKeyErr != nil {
+		return fmt.Errorf("%w: %w", ErrKeyUnusable, selection.PrimaryKeyErr)
+	}
 	subkeys := k.encryptionSubkeys()
 	if len(subkeys) == 0 {
 		return ErrKeyCannotEncrypt
@@ -206,7 +210,7 @@ func (k *Key) whyNot(now time.Time, cause error) error {
 	if reason != nil {
 		return reason
 	}
-	return fmt.Errorf("%w: %v", ErrKeyUnusable, cause)
+	return fmt.Errorf("%w: %w", ErrKeyUnusable, cause)
 }
 
 // primaryProblem is what makes the whole key invalid, or nil.
@@ -229,7 +233,7 @@ func (k *Key) primaryProblem(now time.Time) error {
 	case k.allUserIDsRevoked(now):
 		return fmt.Errorf("%w: all its user ids", ErrKeyRevoked)
 	}
-	return fmt.Errorf("%w: %v", ErrKeyUnusable, err)
+	return fmt.Errorf("%w: %w", ErrKeyUnusable, err)
 }
 
 func (k *Key) allUserIDsRevoked(now time.Time) bool {

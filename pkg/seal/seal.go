@@ -12,9 +12,10 @@
 //     and Close, return it. The underlying writer is never closed here, and never used after Close or Abort returned.
 //   - A ReadCloser of NewReader returns io.EOF only after everything was proven: the integrity code of the message
 //     (MDC), the checksum of each frame, the number and sizes of the frames, and that nothing follows. Any
-//     truncation, flipped bit or trailing byte ends in an error that is ErrCorrupt. But OpenPGP's CFB mode
-//     releases plain text before its integrity code has been seen: until io.EOF, treat what was read
-//     as something that may have to be thrown away.
+//     truncation, flipped bit or trailing byte ends in an error that is ErrCorrupt (but for bits of a plain stream
+//     that mean nothing to zstd, and packets for other recipients: only the sum of the file covers those). But
+//     OpenPGP's CFB mode releases plain text before its integrity code has been seen: until io.EOF, treat what was
+//     read as something that may have to be thrown away.
 //   - Errors of the underlying reader come back as they are, and are never ErrCorrupt.
 //   - A session key decrypts one message. Who has written a message can read it back with SessionKey, without
 //     any secret key; Wipe it afterwards.
@@ -45,6 +46,8 @@ type Options struct {
 	Recipients []*Key           // none: not encrypted
 	Jobs       int              // frames compressed at once; 0: as many as there are cores, at most 8
 	Now        func() time.Time // decides which keys are valid; nil: time.Now
+
+	frame int // 0: frameSize; tests take less
 }
 
 // Suffix is the end of the name of a file that NewWriter wrote.

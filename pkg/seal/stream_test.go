@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// small is a frame size that lets tests have many frames and little to do.
+const small = 64 << 10
+
 // unpack reads a stream to its end.
 func unpack(packed []byte, u Unlocker) ([]byte, error) {
 	r, err := NewReader(context.Background(), bytes.NewReader(packed), u != nil, u)
@@ -30,14 +33,17 @@ func unpack(packed []byte, u Unlocker) ([]byte, error) {
 // What was written comes back, whatever its size around the frame boundary, and so do its length and sum.
 func TestRoundTrip(t *testing.T) {
 	key := generated(t, "alice", nil)
-	sizes := []int{0, 1, 255, 70_000, frameSize - 1, frameSize, frameSize + 1, 3*frameSize + 17}
+	sizes := []int{0, 1, 255, small - 1, small, small + 1, 2 * small, 20*small + 17, frameSize + 1}
 	for _, sealed := range []bool{false, true} {
 		for _, size := range sizes {
 			for name, make := range map[string]func(int) []byte{"rows": rows, "noise": noise} {
 				t.Run(fmt.Sprintf("sealed=%v/%s/%d", sealed, name, size), func(t *testing.T) {
 					t.Parallel()
 					data := make(size)
-					o := Options{Jobs: 3, Level: Fastest}
+					o := Options{Jobs: 3, Level: Fastest, frame: small}
+					if size > frameSize {
+						o.frame = 0
+					}
 					if sealed {
 						o.Recipients = []*Key{key}
 					}
@@ -95,9 +101,9 @@ func TestReaderReads(t *testing.T) {
 
 // All levels and numbers of jobs give the same bytes back; an unknown level is an error.
 func TestLevelsAndJobs(t *testing.T) {
-	data := rows(2*frameSize + 5)
+	data := rows(frameSize + 5)
 	for _, level := range []Level{Default, Fastest, Better} {
-		for _, jobs := range []int{0, 1, 5} {
+		for _, jobs := range []int{0, 1, 3} {
 			packed, _ := pack(t, data, Options{Level: level, Jobs: jobs})
 			if got, err := unpack(packed, nil); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("level %d, jobs %d: %v", level, jobs, err)
@@ -111,7 +117,7 @@ func TestLevelsAndJobs(t *testing.T) {
 
 // Ordinary zstd reads what was written, tests its sums, and passes over the table.
 func TestZstdReadsIt(t *testing.T) {
-	for _, size := range []int{0, 1, 300, 2*frameSize + 99} {
+	for _, size := range []int{0, 1, 300, frameSize + 99} {
 		data := rows(size)
 		packed, _ := pack(t, data, Options{})
 		for _, args := range [][]string{{"-dc"}, {"-t", "-"}} {
@@ -130,7 +136,7 @@ func TestZstdReadsIt(t *testing.T) {
 
 // A flipped bit never passes. In a plain stream a few bits of zstd mean nothing; then the data must be the same.
 func TestEveryFlippedBit(t *testing.T) {
-	data := rows(3_000)
+	data := rows(1_500)
 	for _, sealed := range []bool{false, true} {
 		o := Options{}
 		if sealed {
@@ -159,13 +165,11 @@ func TestEveryFlippedBit(t *testing.T) {
 
 // A stream that was cut anywhere, between two frames included, never passes; nor does one with something behind it.
 func TestEveryTruncationAndTrail(t *testing.T) {
-	data := append(rows(frameSize), noise(100)...) // two frames
 	for _, sealed := range []bool{false, true} {
-		o := Options{Level: Fastest}
-		if sealed {
-			o.Recipients = []*Key{generated(t, "alice", nil)}
+		packed, u := packFrames(t, sealed, rows(2_000), noise(100), rows(500))
+		if _, err := unpack(packed, u); err != nil {
+			t.Fatalf("the whole stream: %v", err)
 		}
-		packed, u := pack(t, data, o)
 		check := func(what string, bad []byte) {
 			t.Helper()
 			if _, err := unpack(bad, u); !errors.Is(err, ErrCorrupt) {
@@ -173,10 +177,7 @@ func TestEveryTruncationAndTrail(t *testing.T) {
 			}
 		}
 		last := len(packed)
-		for n := 0; n < last; n++ {
-			if n > 700 && n < last-400 && n%20_011 != 0 {
-				continue // each of the first and last bytes, some between
-			}
+		for n := range last {
 			check(fmt.Sprintf("cut to %d of %d", n, last), packed[:n])
 		}
 		check("trailing zero", append(bytes.Clone(packed), 0))
@@ -184,6 +185,39 @@ func TestEveryTruncationAndTrail(t *testing.T) {
 		check("doubled", append(bytes.Clone(packed), packed...))
 		check("one stream before another", append(bytes.Clone(packed[:last/2]), packed...))
 	}
+}
+
+// packFrames writes each part as a frame of its own, which a Writer does only with 4 MiB.
+func packFrames(t *testing.T, sealed bool, parts ...[]byte) ([]byte, Unlocker) {
+	t.Helper()
+	o := Options{}
+	if sealed {
+		o.Recipients = []*Key{generated(t, "alice", nil)}
+	}
+	var b bytes.Buffer
+	s, key, err := newSink(&b, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compress, err := newCompressor(Default, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table seekTable
+	for _, p := range parts {
+		f := compress(nil, p)
+		table.add(len(f), len(p))
+		if err := s.write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.finish(table.appendTo(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if sealed {
+		return b.Bytes(), key
+	}
+	return b.Bytes(), nil
 }
 
 // A plain stream that ends exactly between two frames, a state no checksum of zstd notices, is told by the table.
@@ -261,14 +295,9 @@ func allocated() uint64 {
 // An error of the underlying reader comes back as it is: a broken connection is not corruption.
 func TestReaderError(t *testing.T) {
 	broken := errors.New("connection reset")
-	data := rows(frameSize + 1000)
 	for _, sealed := range []bool{false, true} {
-		o := Options{}
-		if sealed {
-			o.Recipients = []*Key{generated(t, "alice", nil)}
-		}
-		packed, u := pack(t, data, o)
-		for _, n := range []int{0, 1, 5, 100, 200, len(packed) / 2, len(packed) - 1, len(packed)} {
+		packed, u := packFrames(t, sealed, rows(2_000), noise(100), rows(500))
+		for n := range len(packed) + 1 {
 			src := io.MultiReader(bytes.NewReader(packed[:n]), iotest.ErrReader(broken))
 			r, err := NewReader(context.Background(), src, sealed, u)
 			if err == nil {
@@ -284,7 +313,7 @@ func TestReaderError(t *testing.T) {
 
 // The end of the context is the error, and ends everything.
 func TestReaderContext(t *testing.T) {
-	packed, _ := pack(t, noise(20*frameSize), Options{Level: Fastest})
+	packed, _ := pack(t, noise(20*small), Options{Level: Fastest, frame: small})
 	why := errors.New("told to stop")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r, err := NewReader(ctx, bytes.NewReader(packed), false, nil)
@@ -306,9 +335,9 @@ func TestReaderContext(t *testing.T) {
 
 // Closing early leaves nothing running, and is final.
 func TestReaderClose(t *testing.T) {
-	packed, _ := pack(t, noise(20*frameSize), Options{Level: Fastest})
+	packed, _ := pack(t, noise(20*small), Options{Level: Fastest, frame: small})
 	before := runtime.NumGoroutine()
-	for _, n := range []int{0, 1, frameSize, 3 * frameSize} {
+	for _, n := range []int{0, 1, 3 * small} {
 		r, err := NewReader(context.Background(), bytes.NewReader(packed), false, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -358,12 +387,12 @@ func (f *failing) Write(p []byte) (int, error) {
 // stays running.
 func TestWriterError(t *testing.T) {
 	full := errors.New("no space left on device")
-	data := noise(frameSize)
+	data := noise(small)
 	before := runtime.NumGoroutine()
 	key := generated(t, "alice", nil)
 	for _, sealed := range []bool{false, true} {
-		for _, n := range []int{0, 1000, 2 * frameSize} {
-			o := Options{Level: Fastest}
+		for _, n := range []int{0, 5 * small} {
+			o := Options{Level: Fastest, frame: small}
 			if sealed {
 				o.Recipients = []*Key{key}
 			}
@@ -438,7 +467,7 @@ func (b *blocking) Write(p []byte) (int, error) {
 func TestAbort(t *testing.T) {
 	before := runtime.NumGoroutine()
 	dst := &blocking{make(chan struct{}, 100), make(chan struct{})}
-	w, err := NewWriter(dst, Options{Level: Fastest, Recipients: []*Key{generated(t, "alice", nil)}})
+	w, err := NewWriter(dst, Options{Level: Fastest, frame: small, Recipients: []*Key{generated(t, "alice", nil)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -498,7 +527,7 @@ func TestAbortAfterClose(t *testing.T) {
 
 // The memory of a Writer and a Reader does not depend on the length of the stream.
 func TestBoundedMemory(t *testing.T) {
-	const length = 400 << 20
+	const length = 256 << 20
 	pr, pw := io.Pipe()
 	w, err := NewWriter(pw, Options{Level: Fastest, Jobs: 2, Recipients: []*Key{generated(t, "alice", nil)}})
 	if err != nil {

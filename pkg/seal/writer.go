@@ -26,6 +26,7 @@ type Writer struct {
 	order chan *outFrame // to be written, in order
 	wg    sync.WaitGroup
 
+	size    int       // of a full frame
 	current *outFrame // being filled; nil: none
 	raw     int64
 	sum     hash.Hash
@@ -54,7 +55,7 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	}
 	frames := jobs + 2 // one being filled, one being written
 	sw := &Writer{
-		sink: s, key: key, cancel: newCanceler(), sum: sha256.New(),
+		sink: s, key: key, cancel: newCanceler(), size: o.frameSize(), sum: sha256.New(),
 		free: make(chan *outFrame, frames), work: make(chan *outFrame, frames),
 		sums: make(chan *outFrame, frames), order: make(chan *outFrame, frames),
 	}
@@ -182,7 +183,7 @@ func (w *Writer) room() ([]byte, error) {
 		case w.current = <-w.free:
 		}
 		if w.current.raw == nil {
-			w.current.raw = make([]byte, 0, frameSize)
+			w.current.raw = make([]byte, 0, w.size)
 		}
 		w.current.raw = w.current.raw[:0]
 	}
