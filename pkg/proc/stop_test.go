@@ -138,17 +138,21 @@ func (s *slowWriter) Write(p []byte) (int, error) {
 
 // A consumer that is slower than the grace period loses nothing.
 func TestSlowConsumer(t *testing.T) {
-	const size = 300 << 10 // some of it is in the pipe when the child has ended
-	cmd := shell("head -c 307200 /dev/zero; echo end >&2")
+	// The first line is taken, then the child fills the pipe and ends, and only then the consumer goes on.
+	cmd := shell("echo first; read go; head -c 40000 /dev/zero; echo end >&2")
+	in, going := io.Pipe()
 	ended := make(chan struct{})
-	cmd.Stderr = func(string) { close(ended) }
-	w := &slowWriter{gate: func() { time.Sleep(5 * short) }}
-	cmd.Stdout = w
+	w := &slowWriter{gate: func() {
+		_, _ = io.WriteString(going, "go\n")
+		_ = going.Close()
+		<-ended
+		time.Sleep(5 * short)
+	}}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, w, func(string) { close(ended) }
 	if err := (proc.System{Grace: short}).Run(t.Context(), cmd); err != nil {
 		t.Fatal(err)
 	}
-	<-ended
-	if w.Len() != size {
+	if size := len("first\n") + 40000; w.Len() != size {
 		t.Errorf("got %d bytes, want %d", w.Len(), size)
 	}
 }

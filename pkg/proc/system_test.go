@@ -124,15 +124,24 @@ func TestStartFailure(t *testing.T) {
 func TestBrokenStdin(t *testing.T) {
 	broken := errors.New("source broke")
 	mark := filepath.Join(t.TempDir(), "saw-the-end")
-	cmd := shell(`cat >/dev/null; : >"$1"`, mark)
-	cmd.Stdin = io.MultiReader(strings.NewReader("BEGIN;\n"), iotest.ErrReader(broken))
-	err := proc.System{}.Run(t.Context(), cmd)
+	cmd := shell(`trap '' TERM; echo ready; cat >/dev/null; : >"$1"`, mark)
+	out := newFirstLine()
+	cmd.Stdout, cmd.Stdin = out, io.MultiReader(strings.NewReader("BEGIN;\n"), after(out.line), iotest.ErrReader(broken))
+	err := proc.System{Grace: short}.Run(t.Context(), cmd)
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the child saw an end of file")
 	}
+}
+
+// after is an empty source that ends when the line has come.
+type after <-chan string
+
+func (a after) Read([]byte) (int, error) {
+	<-a
+	return 0, io.EOF
 }
 
 // A child that does not want all of its input is no failure.

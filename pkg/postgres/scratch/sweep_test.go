@@ -168,6 +168,32 @@ func TestSweepDuringStart(t *testing.T) {
 	mustBeClean(t, dir)
 }
 
+// A program that has not come to its data directory yet is ended, too.
+func TestSweepEndsMarked(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "forgectl-pg-0123abcd")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "3600")
+	cmd.Env = []string{"PATH=/bin", markVariable + "=" + path}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	removed, err := Sweep(t.Context(), dir, nil)
+	if err != nil || len(removed) != 1 {
+		t.Errorf("swept %v, %v", removed, err)
+	}
+	if err := cmd.Process.Signal(syscall.Signal(0)); err == nil {
+		t.Error("the program lives on")
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+}
+
 // Only directories of ours are swept, and only servers in them are ended: not whoever has the number in
 // postmaster.pid, and not somebody who merely stands there.
 func TestSweepInnocent(t *testing.T) {
