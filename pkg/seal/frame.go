@@ -25,7 +25,7 @@ func (o Options) jobs() int {
 	if o.Jobs > 0 {
 		return min(o.Jobs, maxJobs)
 	}
-	return min(runtime.GOMAXPROCS(0), 8)
+	return min(runtime.GOMAXPROCS(0), 4) // no single source is faster than four
 }
 
 func (o Options) frameSize() int {
@@ -59,6 +59,7 @@ func newCompressor(level Level, jobs int) (func(dst, src []byte) []byte, error) 
 		zstd.WithEncoderLevel(l),
 		zstd.WithEncoderConcurrency(jobs),
 		zstd.WithWindowSize(frameSize),
+		zstd.WithLowerEncoderMem(true), // a history of one frame is all there is
 		zstd.WithEncoderCRC(true),
 		zstd.WithSingleSegment(true)) // only then the size of a small frame is recorded too
 	if err != nil {

@@ -42,8 +42,8 @@ type inFrame struct {
 // NewReader reads what a Writer wrote. When sealed it reads the head and asks u for the session key before it returns, so
 // that a missing key is found out here.
 //
-// Close ends the reader at any place and waits for a Read of r in flight, but does not close r. The reader does not
-// read past an error. ErrCorrupt, an error of r and the end of ctx are told apart by errors.Is.
+// Close must be called. It ends the reader at any place and waits for a Read of r in flight, but does not close r.
+// ErrCorrupt, an error of r and the end of ctx are told apart by errors.Is.
 func NewReader(ctx context.Context, r io.Reader, sealed bool, u Unlocker) (io.ReadCloser, error) {
 	src := &source{ctx: ctx, r: r}
 	in := bufio.NewReaderSize(src, 2*sliceSize)
@@ -140,6 +140,8 @@ func (r *reader) split(in *bufio.Reader) error {
 		select {
 		case <-r.cancel.done:
 			return r.cancel.err()
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
 		case f = <-r.free:
 		}
 		if f.packed, err = readFrame(in, h, f.packed[:0]); err != nil {

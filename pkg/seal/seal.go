@@ -21,8 +21,8 @@
 //     any secret key; Wipe it afterwards.
 //   - No error, and no formatting of a value of this package, holds a session key or a passphrase.
 //
-// Memory is bounded whatever the length of the stream: about 16 MiB for each job of a Writer, 8 bytes for each frame
-// written, and the same order for a Reader, also when the input is hostile.
+// Memory is bounded whatever the length of the stream: about 16 MiB for each job of a Writer and as much once more (and
+// 8 bytes for each frame, 2 MiB for a terabyte), less for a Reader. Hostile input can make a Reader take twice as much.
 package seal
 
 import (
@@ -44,7 +44,7 @@ const (
 type Options struct {
 	Level      Level
 	Recipients []*Key           // none: not encrypted
-	Jobs       int              // frames compressed at once; 0: as many as there are cores, at most 8
+	Jobs       int              // frames compressed at once; 0: as many as there are cores, at most 4
 	Now        func() time.Time // decides which keys are valid; nil: time.Now
 
 	frame int // 0: frameSize; tests take less

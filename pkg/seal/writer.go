@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -259,59 +258,3 @@ func (w *Writer) whole() bool { return w.closed && w.closeErr == nil }
 
 // SessionKey opens what this Writer wrote; nil when it does not encrypt. Who has read it back wipes it.
 func (w *Writer) SessionKey() *SessionKey { return w.key }
-
-// sink encrypts, when there is somebody to encrypt to, and writes.
-type sink struct {
-	message io.WriteCloser // nil: plain
-	out     *bufio.Writer  // the library writes packet headers byte by byte
-}
-
-// sliceSize is how much goes through the cipher at once: it allocates as much as it is given.
-const sliceSize = 64 << 10
-
-func newSink(w io.Writer, o Options) (*sink, *SessionKey, error) {
-	s := &sink{out: bufio.NewWriterSize(w, 2*sliceSize)}
-	if len(o.Recipients) == 0 {
-		return s, nil, nil
-	}
-	public, err := encryptionKeys(o.Recipients, o.now())
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := generateSessionKey()
-	if err != nil {
-		return nil, nil, err
-	}
-	if s.message, err = newMessage(s.out, public, key); err != nil {
-		key.Wipe()
-		return nil, nil, err
-	}
-	return s, key, nil
-}
-
-func (s *sink) write(p []byte) error {
-	if s.message == nil {
-		_, err := s.out.Write(p)
-		return err
-	}
-	for len(p) > 0 {
-		n := min(len(p), sliceSize)
-		if _, err := s.message.Write(p[:n]); err != nil {
-			return err
-		}
-		p = p[n:]
-	}
-	return nil
-}
-
-func (s *sink) finish(end []byte) error {
-	if err := s.write(end); err != nil {
-		return err
-	}
-	if s.message != nil {
-		if err := s.message.Close(); err != nil {
-			return err
-		}
-	}
-	return s.out.Flush()
-}
