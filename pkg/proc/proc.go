@@ -16,6 +16,8 @@
 //     never sees the end of a stdin that broke: half a script must not look like a whole one.
 //   - Secrets reach a child by file descriptor (Memfd and Cmd.Files), never by argument or environment. A
 //     variable that is named like a secret is refused (ErrSecretEnv).
+//   - A child is in the background of the terminal, if there is one: it may write there, but the kernel stops it when
+//     it reads. The end of the context still ends it.
 //   - Whoever calls Start calls Wait; calling it again gives the same answer.
 package proc
 

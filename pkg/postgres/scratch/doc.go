@@ -13,7 +13,8 @@
 //     server that should still run. A cluster belongs to the process that holds the flock in its directory: Sweep
 //     leaves it alone as long as that process lives.
 //   - As root everything runs as Options.OSUser, also where that user cannot enter the parents of Dir. Clients run
-//     as the user that called Start, or as Cluster.User.
+//     as the user that called Start, or as Cluster.User. When the path of Dir will not do for a socket (closed to that
+//     user, too long, a comma) the socket is in /tmp, in a directory with the same name as the cluster's.
 //   - What this host lacks (server programs, the OS user, a locale, a library to preload) is an *UnavailableError,
 //     errors.Is(err, ErrUnavailable); all other errors are failures.
 package scratch
