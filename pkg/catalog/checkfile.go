@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/store"
 )
 
 // checkTimeLayout is how the name of a check file spells its time.
@@ -122,7 +124,7 @@ func decodeCheck(name string, data []byte) (Check, error) {
 		return Check{}, fmt.Errorf("what %q: %w", k.What, ErrInvalid)
 	}
 	if k.fileName() != name {
-		return Check{}, fmt.Errorf("it belongs into %s", k.fileName())
+		return Check{}, fmt.Errorf("it belongs in %s", k.fileName())
 	}
 	return k, nil
 }
@@ -136,11 +138,15 @@ func (c *Catalog) readChecks(ctx context.Context, ref Ref) (checks []Check, firs
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
+	if len(entries) == 0 {
+		// Either there are none, or the set has just been removed.
+		return nil, c.exists(ctx, ref)
+	}
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name, ".json") || e.Name[0] == '.' {
 			continue // not ours: an editor's, a sync tool's
 		}
-		k, err := c.readCheck(ctx, ref, e.Name)
+		k, err := c.readCheck(ctx, ref, e)
 		if err != nil {
 			if first == nil {
 				first = err
@@ -153,13 +159,13 @@ func (c *Catalog) readChecks(ctx context.Context, ref Ref) (checks []Check, firs
 	return checks, first
 }
 
-func (c *Catalog) readCheck(ctx context.Context, ref Ref, base string) (Check, error) {
-	name := ChecksDir + "/" + base
-	data, err := c.readFile(ctx, ref, name, maxCheck)
+func (c *Catalog) readCheck(ctx context.Context, ref Ref, e store.Entry) (Check, error) {
+	name := ChecksDir + "/" + e.Name
+	data, err := c.readFile(ctx, ref, name, e.Size, maxCheck)
 	if err != nil {
 		return Check{}, err
 	}
-	k, err := decodeCheck(base, data)
+	k, err := decodeCheck(e.Name, data)
 	switch {
 	case errors.Is(err, errHash):
 		return Check{}, &DamageError{Ref: ref, Artifact: name, Kind: DamageChecksum}

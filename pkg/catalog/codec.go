@@ -55,7 +55,7 @@ func (m *Manifest) validate(ref Ref) error {
 	case m.ID != ref.ID:
 		return fmt.Errorf("id %q is not the name of the directory", string(m.ID))
 	case m.Kind != ref.Kind || m.Database != ref.Database:
-		return fmt.Errorf("kind %q, database %q: it belongs into another directory", string(m.Kind), m.Database)
+		return fmt.Errorf("kind %q, database %q: it belongs in another directory", string(m.Kind), m.Database)
 	}
 	seen := map[string]bool{}
 	for _, a := range m.Artifacts {

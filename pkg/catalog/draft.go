@@ -89,7 +89,10 @@ func (d *Draft) chooseID(ctx context.Context, g Group) (ID, error) {
 		}
 		d.started = d.c.now()
 	}
-	id := NewID(d.started)
+	id, err := ParseID(string(NewID(d.started)))
+	if err != nil { // a year of five digits
+		return "", err
+	}
 	if id < newest {
 		d.Warnings = append(d.Warnings, fmt.Sprintf("the clock went back: it says %s, but there is a set %s", id, newest))
 	}
@@ -99,7 +102,7 @@ func (d *Draft) chooseID(ctx context.Context, g Group) (ID, error) {
 	for taken[partialPrefix+string(id)] {
 		id = id.next()
 	}
-	return ParseID(string(id)) // a year of five digits is none
+	return ParseID(string(id))
 }
 
 func (id ID) next() ID { return NewID(id.Time().Add(time.Second)) }

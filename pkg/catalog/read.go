@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,7 +24,12 @@ const (
 // read reads a set without its artifacts. ok is false when there is none.
 func (c *Catalog) read(ctx context.Context, ref Ref) (set Set, ok bool) {
 	set, ok = c.readOnce(ctx, ref)
-	if ok && errors.Is(set.Problem, fs.ErrNotExist) && errors.Is(c.exists(ctx, ref), ErrNotFound) {
+	if ok && errors.Is(set.Problem, fs.ErrNotExist) {
+		if err := c.exists(ctx, ref); errors.Is(err, ErrNotFound) {
+			set.Problem = err
+		}
+	}
+	if errors.Is(set.Problem, ErrNotFound) {
 		return Set{}, false // removed while we read
 	}
 	return set, ok
@@ -44,9 +50,9 @@ func (c *Catalog) readOnce(ctx context.Context, ref Ref) (set Set, ok bool) {
 	if _, ok := files[SumsName]; !ok {
 		return Set{}, false
 	}
-	sums, err := c.Sums(ctx, ref)
+	sums, err := c.sums(ctx, ref, files[SumsName].Size)
 	if err == nil {
-		set.Manifest, err = c.readManifest(ctx, ref, sums)
+		set.Manifest, err = c.readManifest(ctx, ref, sums, files[ManifestName].Size)
 	}
 	if err == nil {
 		err = c.compare(ctx, &set, sums, files)
@@ -65,8 +71,8 @@ func (c *Catalog) readOnce(ctx context.Context, ref Ref) (set Set, ok bool) {
 }
 
 // readManifest reads manifest.json, for which SHA256SUMS must vouch.
-func (c *Catalog) readManifest(ctx context.Context, ref Ref, sums []Sum) (*Manifest, error) {
-	data, err := c.readFile(ctx, ref, ManifestName, maxManifest)
+func (c *Catalog) readManifest(ctx context.Context, ref Ref, sums []Sum, size int64) (*Manifest, error) {
+	data, err := c.readFile(ctx, ref, ManifestName, size, maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +146,8 @@ func (c *Catalog) entry(ctx context.Context, ref Ref, name string, files map[str
 	return store.Entry{}, &DamageError{Ref: ref, Artifact: name, Kind: DamageMissing, Err: store.ErrNotExist}
 }
 
-// readFile reads a small file of a set whole.
-func (c *Catalog) readFile(ctx context.Context, ref Ref, name string, limit int64) ([]byte, error) {
+// readFile reads a small file of a set whole. size is how large it seems to be; it only saves work.
+func (c *Catalog) readFile(ctx context.Context, ref Ref, name string, size, limit int64) ([]byte, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, err
 	}
@@ -155,12 +161,13 @@ func (c *Catalog) readFile(ctx context.Context, ref Ref, name string, limit int6
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), limit)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("%s: read %s: %w", ref, name, err)
 	}
-	if int64(len(data)) > limit {
+	if int64(b.Len()) > limit {
 		return nil, &DamageError{Ref: ref, Artifact: name, Kind: DamageMalformed, Err: fmt.Errorf("larger than %d bytes", limit)}
 	}
-	return data, nil
+	return b.Bytes(), nil
 }

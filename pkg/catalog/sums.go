@@ -18,7 +18,11 @@ type Sum struct {
 
 // Sums reads the SHA256SUMS of a set, in the order of the file. Whatever is odd about it is a *DamageError.
 func (c *Catalog) Sums(ctx context.Context, ref Ref) ([]Sum, error) {
-	data, err := c.readFile(ctx, ref, SumsName, maxSums)
+	return c.sums(ctx, ref, 0)
+}
+
+func (c *Catalog) sums(ctx context.Context, ref Ref, size int64) ([]Sum, error) {
+	data, err := c.readFile(ctx, ref, SumsName, size, maxSums)
 	if errors.Is(err, fs.ErrNotExist) { // no SHA256SUMS, no set
 		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
