@@ -260,6 +260,23 @@ func TestSweep(t *testing.T) {
 	})
 }
 
+// When Sweep cannot find out whether a set is whole, it leaves it alone.
+func TestSweepInDoubt(t *testing.T) {
+	inner := &storetest.Memory{}
+	set := mustWrite(t, newCatalog(inner), forge)
+	must(t, inner.Put(t.Context(), forge.Dir()+"/.partial-"+string(set.ID), text("")))
+	s := storetest.Faulty(t, inner, storetest.Fault{Method: "Stat", Name: set.Dir() + "/SHA256SUMS", Err: errLuck})
+	if removed, err := newCatalog(s).Sweep(t.Context(), forge); !errors.Is(err, errLuck) || len(removed) != 0 {
+		t.Errorf("%v, %v", removed, err)
+	}
+	if removed, err := newCatalog(s).Sweep(t.Context(), forge); err != nil || len(removed) != 0 {
+		t.Errorf("%v, %v", removed, err)
+	}
+	if ok, why := listSets(t, newCatalog(inner), forge)[0].Good(); !ok {
+		t.Error(why)
+	}
+}
+
 func nan() float64 {
 	var zero float64
 	return zero / zero

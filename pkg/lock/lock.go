@@ -94,8 +94,8 @@ func (l *Lock) Release() error {
 // open opens the lock file, which it makes if there is none.
 func open(path string) (*os.File, error) {
 	for {
-		// Neither follow a link nor wait for the other end of a pipe that somebody has put here.
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		// Not through a link that somebody has put here: root would write into what it points to.
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 		if err == nil {
 			return checked(f, path)
 		}
