@@ -292,11 +292,10 @@ func BenchmarkList(b *testing.B) {
 
 // buildRepository makes many sets from one, by hand: publishing each would spend minutes on fsync.
 func buildRepository(b testing.TB, path string, count int) {
-	c := catalog.New(&storetest.Memory{}, catalog.Options{Now: clock()})
 	for i := range count {
 		ref := catalog.Ref{Group: forge, ID: catalog.NewID(start.Add(time.Duration(i) * time.Hour))}
 		mem := &storetest.Memory{}
-		c = catalog.New(mem, catalog.Options{Now: func() time.Time { return ref.ID.Time() }, Host: "web1"})
+		c := catalog.New(mem, catalog.Options{Now: func() time.Time { return ref.ID.Time() }, Host: "web1"})
 		d, err := c.Begin(b.Context(), forge)
 		must(b, err)
 		var m catalog.Manifest

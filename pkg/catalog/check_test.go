@@ -241,7 +241,7 @@ func TestSweep(t *testing.T) {
 		before := len(names(t, s, ""))
 
 		removed, err := c.Sweep(t.Context(), forge)
-		if err != nil || !slices.Equal(removed, []catalog.ID{dead.ID()}) {
+		if err != nil || !slices.Equal(removed, []string{dead.Ref().String()}) {
 			t.Errorf("removed %v, %v", removed, err)
 		}
 		left := names(t, s, "")

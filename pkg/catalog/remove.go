@@ -48,10 +48,11 @@ func (c *Catalog) remove(ctx context.Context, ref Ref) error {
 	return c.store.Delete(ctx, partialName(ref))
 }
 
-// Sweep removes what dead runs left in a group, and returns the ids of theirs. It never removes a directory
+// Sweep removes what dead runs left in a group, and returns the names of the sets that they
+// were to become, as Ref.String spells them. It never removes a directory
 // only because it has no SHA256SUMS: that may be a set which lost it. The caller holds the lock that every
 // writer of the group holds, so that no run is alive.
-func (c *Catalog) Sweep(ctx context.Context, g Group) (removed []ID, err error) {
+func (c *Catalog) Sweep(ctx context.Context, g Group) (removed []string, err error) {
 	if err := g.Validate(); err != nil {
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
@@ -70,7 +71,7 @@ func (c *Catalog) Sweep(ctx context.Context, g Group) (removed []ID, err error) 
 		if err != nil {
 			errs = append(errs, err)
 		} else if unfinished {
-			removed = append(removed, id)
+			removed = append(removed, Ref{g, id}.String())
 			c.log.InfoContext(ctx, "removed the leftovers of a dead run", "set", Ref{g, id}.String())
 		}
 	}
