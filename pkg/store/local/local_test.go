@@ -34,7 +34,21 @@ func open(t *testing.T, dir string) *local.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+	kernels(t, func(t *testing.T, open func(*testing.T, string) *local.Store) {
+		storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+	})
+}
+
+// kernels runs a test as on a kernel that knows openat2, and as on one that does not.
+func kernels(t *testing.T, test func(*testing.T, func(*testing.T, string) *local.Store)) {
+	t.Run("openat2", func(t *testing.T) { test(t, open) })
+	t.Run("without", func(t *testing.T) {
+		test(t, func(t *testing.T, dir string) *local.Store {
+			s := open(t, dir)
+			s.WithoutOpenat2()
+			return s
+		})
+	})
 }
 
 // The root is made only when asked for, with its parents and for its owner alone.
@@ -82,7 +96,9 @@ func TestModesAndOwner(t *testing.T) {
 }
 
 // Nothing that lies below the root leads out of it, and what is no regular file is listed but never opened.
-func TestIrregular(t *testing.T) {
+func TestIrregular(t *testing.T) { kernels(t, testIrregular) }
+
+func testIrregular(t *testing.T, open func(*testing.T, string) *local.Store) {
 	outside := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(outside, "secret"), []byte("secret"), 0o600))
 	dir := t.TempDir()
