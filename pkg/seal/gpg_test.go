@@ -244,6 +244,10 @@ func TestDamagedHead(t *testing.T) {
 		if err == nil || errors.Is(err, ErrNoSecretKey) || errors.Is(err, ErrPassphrase) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if name == "gpg" && !strings.HasPrefix(err.Error(), "unseal: gpg: ") {
+			t.Errorf("gpg's own reason is missing: %v", err)
+		}
+		t.Log(err)
 	}
 }
 

@@ -65,8 +65,10 @@ func TestWriterError(t *testing.T) {
 			if !errors.Is(err, full) {
 				t.Fatalf("100 frames were taken: %v", err)
 			}
-			if _, err := w.Write(nil); !errors.Is(err, full) {
-				t.Errorf("empty Write: %v", err)
+			for range 20 {
+				if _, err := w.Write(nil); !errors.Is(err, full) {
+					t.Fatalf("empty Write: %v", err)
+				}
 			}
 			if _, err := w.ReadFrom(bytes.NewReader(data)); !errors.Is(err, full) {
 				t.Errorf("ReadFrom: %v", err)
@@ -90,6 +92,28 @@ func TestWriterError(t *testing.T) {
 		}
 	}
 	settled(t, before)
+}
+
+// An error that came meanwhile is told at once, though the current frame has room.
+func TestWriterErrorWithRoom(t *testing.T) {
+	full := errors.New("no space left on device")
+	w, err := NewWriter(&failing{err: full}, Options{Level: Fastest, frame: 2 * sliceSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(noise(5*sliceSize + 1)); err != nil && !errors.Is(err, full) {
+		t.Fatal(err)
+	}
+	<-w.cancel.done
+	for range 20 {
+		if n, err := w.Write([]byte("x")); n != 0 || !errors.Is(err, full) {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	w.Abort()
+	if err := w.Close(); !errors.Is(err, full) {
+		t.Errorf("Close after Abort: %v", err)
+	}
 }
 
 // An error that comes only with the last bytes is the error of Close.
@@ -149,11 +173,11 @@ func TestAbort(t *testing.T) {
 	close(dst.release)
 	<-aborted
 	w.Abort()
-	if err := w.Close(); !errors.Is(err, ErrAborted) {
-		t.Errorf("Close: %v", err)
-	}
 	if _, err := w.SessionKey().Unlock(context.Background(), nil); !errors.Is(err, ErrWiped) {
 		t.Errorf("session key: %v", err)
+	}
+	if err := w.Close(); !errors.Is(err, ErrAborted) {
+		t.Errorf("Close: %v", err)
 	}
 	settled(t, before)
 }
