@@ -134,7 +134,7 @@ func lacksPassphrase(code int) bool {
 
 // secretBuffer is bounded, and zeroed as a whole: it never grows, which would leave a copy behind.
 type secretBuffer struct {
-	data [32 << 10]byte
+	data [256 << 10]byte // some hundred bytes for each recipient
 	n    int
 }
 
