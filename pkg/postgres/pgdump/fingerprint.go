@@ -16,12 +16,12 @@ import (
 // Measure takes the fingerprint of the guard's database in its snapshot, over
 // connections of its own. level is one of the catalog's Fingerprint levels.
 // progress, if not nil, gets the bytes of each table that is done.
-func Measure(ctx context.Context, e *postgres.Endpoint, g *Guard, level string, progress func(bytes int64)) (*catalog.Fingerprint, error) {
+func Measure(ctx context.Context, g *Guard, level string, progress func(bytes int64)) (*catalog.Fingerprint, error) {
 	f := &catalog.Fingerprint{Level: level, Snapshot: g.Snapshot}
 	if level == catalog.FingerprintNone {
 		return f, nil
 	}
-	conn, err := importSnapshot(ctx, e, g.Server.Version, g.Snapshot)
+	conn, err := g.Session(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take fingerprint: %w", err)
 	}

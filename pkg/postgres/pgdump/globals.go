@@ -35,7 +35,7 @@ const globalsHead = "-- forgectl globals "
 // only a superuser can read them.
 func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writer) ([]Said, error) {
 	head := Globals{Passwords: passwords}
-	conn, err := importSnapshot(ctx, d.Endpoint, g.Server.Version, g.Snapshot)
+	conn, err := g.Session(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("dump globals: %w", err)
 	}

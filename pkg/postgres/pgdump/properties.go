@@ -51,8 +51,8 @@ const propertiesHead = "-- forgectl database "
 
 // WriteProperties writes 05-database.sql for the database of the guard, as its
 // snapshot sees it.
-func WriteProperties(ctx context.Context, e *postgres.Endpoint, g *Guard, w io.Writer) (Properties, error) {
-	conn, err := importSnapshot(ctx, e, g.Server.Version, g.Snapshot)
+func WriteProperties(ctx context.Context, g *Guard, w io.Writer) (Properties, error) {
+	conn, err := g.Session(ctx)
 	if err != nil {
 		return Properties{}, fmt.Errorf("read database properties: %w", err)
 	}

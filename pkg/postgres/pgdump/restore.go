@@ -2,9 +2,11 @@ package pgdump
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -53,4 +55,25 @@ func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error
 		return said, fmt.Errorf("load %s: %w", part, err)
 	}
 	return said, nil
+}
+
+// Refused reports whether err of Load is the server's or pg_restore's judgement
+// on the archive, rather than a server that went away or a program that could
+// not run.
+func Refused(err error) bool {
+	var failed *proc.Error
+	if !errors.As(err, &failed) || failed.Err != nil || failed.Signal != nil {
+		return false
+	}
+	for _, line := range failed.Stderr {
+		for _, trouble := range []string{
+			"server closed the connection", "terminating connection", "connection to server", "could not connect",
+			"No space left on device", "out of memory", "the database system is", "out of shared memory",
+		} {
+			if strings.Contains(line, trouble) {
+				return false
+			}
+		}
+	}
+	return true
 }

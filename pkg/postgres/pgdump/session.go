@@ -48,13 +48,13 @@ func pin(ctx context.Context, conn *pgx.Conn, version postgres.Version) error {
 	return nil
 }
 
-// importSnapshot opens another session in the guard's snapshot, read only.
-func importSnapshot(ctx context.Context, e *postgres.Endpoint, version postgres.Version, snapshot string) (*pgx.Conn, error) {
-	conn, err := e.Connect(ctx)
+// Session opens another session in the guard's snapshot, read only. The caller closes it.
+func (g *Guard) Session(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := g.endpoint.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := beginIn(ctx, conn, version, snapshot); err != nil {
+	if err := beginIn(ctx, conn, g.Server.Version, g.Snapshot); err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}

@@ -1,0 +1,327 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bmad-forge/forgectl/pkg/artifact"
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/seal"
+)
+
+// DatabaseOptions say what to back up, where to, and how.
+type DatabaseOptions struct {
+	Endpoint *postgres.Endpoint
+	Catalog  *catalog.Catalog
+	Finder   postgres.ToolFinder
+	Runner   proc.Runner
+
+	Seal          seal.Options
+	RequireSealed bool          // refuse to write a plain set
+	Fingerprint   string        // catalog.Fingerprint…; default counts
+	Readback      string        // catalog.Readback…; default decode
+	LockTimeout   time.Duration // for a lock on a table; default 1 minute
+	RolePasswords bool          // password hashes in the globals: needs a superuser
+	Release       Release       // facts about the application, for the manifest
+
+	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
+	Free     func(context.Context) (int64, error)
+	Progress Progress
+	Logger   *slog.Logger
+	// Step, if set, is called at named points, for tests that interfere there.
+	Step func(name string)
+}
+
+// Progress hears how far a stage is; total 0 is unknown.
+type Progress func(stage string, done, total int64)
+
+// Result is a published set and how it came about.
+type Result struct {
+	Set      catalog.Set
+	Warnings []string // somebody should look, though the set is whole
+	Removed  []string // leftovers of dead runs that were cleaned up
+	Stages   []catalog.Stage
+}
+
+// attempts is how often a backup that met a locked table starts over. Starting
+// over lets go of all locks, so whoever waited behind them can finish.
+const attempts = 3
+
+// Database backs up one database. Errors that callers tell apart:
+// *pgdump.RightsError, *pgdump.BusyError, *postgres.ToolsError,
+// *postgres.ConnectError, postgres.ErrPooled, *SpaceError, ErrPlain, pgdump.ErrGuardLost.
+func Database(ctx context.Context, o DatabaseOptions) (Result, error) {
+	o = o.withDefaults()
+	group := catalog.Group{Kind: catalog.KindDatabase, Database: o.Endpoint.Database()}
+	if err := o.checkRecipients(); err != nil {
+		return Result{}, err
+	}
+	removed, err := o.Catalog.Sweep(ctx, group)
+	if err != nil {
+		return Result{}, fmt.Errorf("clean up after earlier runs: %w", err)
+	}
+	for attempt := 1; ; attempt++ {
+		run := &databaseRun{DatabaseOptions: o, group: group}
+		result, err := run.do(ctx)
+		result.Removed = removed
+		if err == nil || attempt == attempts || !errors.Is(err, pgdump.ErrBusy) || ctx.Err() != nil {
+			return result, err
+		}
+		o.Logger.Info("a table was locked, starting over", "attempt", attempt, "error", err)
+	}
+}
+
+func (o DatabaseOptions) withDefaults() DatabaseOptions {
+	if o.Fingerprint == "" {
+		o.Fingerprint = catalog.FingerprintCounts
+	}
+	if o.Readback == "" {
+		o.Readback = catalog.ReadbackDecode
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	return o
+}
+
+// databaseRun is one attempt at a set.
+type databaseRun struct {
+	DatabaseOptions
+	group  catalog.Group
+	guard  *pgdump.Guard
+	dumper pgdump.Dumper
+	draft  *catalog.Draft
+
+	mu       sync.Mutex // of what the parallel writers add
+	manifest catalog.Manifest
+	written  map[string]artifact.Written // by base name
+	warnings []string
+	stages   []catalog.Stage
+}
+
+func (r *databaseRun) do(ctx context.Context) (Result, error) {
+	r.written = map[string]artifact.Written{}
+	defer func() {
+		for _, w := range r.written {
+			w.Forget()
+		}
+	}()
+	if err := r.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	var err error
+	if r.draft, err = r.Catalog.Begin(ctx, r.group); err != nil {
+		return Result{}, fmt.Errorf("start set: %w", err)
+	}
+	r.warnings = append(r.warnings, r.draft.Warnings...)
+	set, err := r.write(ctx)
+	if err != nil {
+		// Discard runs even when ctx has ended.
+		return Result{}, errors.Join(err, r.draft.Discard(context.WithoutCancel(ctx)))
+	}
+	return Result{Set: set, Warnings: r.warnings, Stages: r.stages}, nil
+}
+
+func (r *databaseRun) write(ctx context.Context) (catalog.Set, error) {
+	// The first file proves that the repository can be written, before anything is locked.
+	if err := r.writeRecover(ctx); err != nil {
+		return catalog.Set{}, err
+	}
+	if err := r.stage("dump", func() error { return r.dump(ctx) }); err != nil {
+		return catalog.Set{}, err
+	}
+	r.Step("dumped")
+	if err := r.stage("read back", func() error { return r.readBack(ctx) }); err != nil {
+		return catalog.Set{}, err
+	}
+	r.Step("read back")
+	r.describe()
+	set, err := r.draft.Publish(ctx, r.manifest)
+	if err != nil {
+		return catalog.Set{}, fmt.Errorf("publish set: %w", err)
+	}
+	r.Step("published")
+	return set, nil
+}
+
+// dump holds the guard from the first lock to the last comparison.
+func (r *databaseRun) dump(ctx context.Context) error {
+	guard, guarded, err := pgdump.OpenGuard(ctx, r.Endpoint, pgdump.GuardOptions{LockTimeout: r.LockTimeout, Logger: r.Logger, Step: r.Step})
+	if err != nil {
+		return err
+	}
+	defer guard.Abort()
+	r.guard = guard
+	r.incomplete(guard.Unseen...)
+	if err := r.dumpParts(guarded); err != nil {
+		return err
+	}
+	r.Step("before close")
+	return guard.Close(ctx)
+}
+
+// dumpParts runs everything that reads the snapshot, at once: the dump programs
+// take their own locks as early as they can.
+func (r *databaseRun) dumpParts(ctx context.Context) error {
+	var total int64
+	for _, rel := range r.guard.Relations {
+		total += rel.Bytes
+	}
+	meter := newMeter(func(done int64) { r.Progress("dump", done, total) })
+	group, running := errgroup.WithContext(ctx)
+	var toc *pgdump.TOC
+	for _, part := range []struct {
+		name string
+		part pgdump.Part
+	}{{dumpset.DataName, pgdump.Data}, {dumpset.PreDataName, pgdump.PreData}, {dumpset.PostDataName, pgdump.PostData}} {
+		group.Go(func() error {
+			return r.put(running, part.name, func(w io.Writer) error {
+				if part.part != pgdump.Data {
+					return r.heard(r.dumper.Part(running, part.part, r.guard.Snapshot, w))
+				}
+				tap := newTOCTap(io.MultiWriter(meter, w))
+				if err := r.heard(r.dumper.Part(running, part.part, r.guard.Snapshot, tap)); err != nil {
+					tap.abandon()
+					return err
+				}
+				var err error
+				toc, err = tap.result()
+				return err
+			})
+		})
+	}
+	group.Go(func() error {
+		return r.put(running, dumpset.GlobalsName, func(w io.Writer) error {
+			return r.heard(r.dumper.Globals(running, r.guard, r.RolePasswords, w))
+		})
+	})
+	group.Go(func() error {
+		return r.put(running, dumpset.PropertiesName, func(w io.Writer) error {
+			p, err := pgdump.WriteProperties(running, r.guard, w)
+			r.manifest.Source = r.source(p)
+			return err
+		})
+	})
+	group.Go(func() (err error) {
+		r.manifest.Fingerprint, err = pgdump.Measure(running, r.guard, r.Fingerprint, nil)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := pgdump.CheckEntries(toc, r.manifest.Fingerprint); err != nil {
+		return fmt.Errorf("compare counted tables with dumped ones: %w", err)
+	}
+	return r.migration(ctx)
+}
+
+// put writes one artifact and remembers it.
+func (r *databaseRun) put(ctx context.Context, base string, fill func(io.Writer) error) error {
+	w, err := artifact.Write(ctx, r.draft, r.Seal, base, fill)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.written[base] = w
+	return nil
+}
+
+// heard sorts what a program said into warnings and what the set lacks.
+func (r *databaseRun) heard(said []pgdump.Said, err error) error {
+	for _, s := range said {
+		if s.Class == pgdump.Incomplete {
+			r.incomplete(s.Text)
+			continue
+		}
+		r.mu.Lock()
+		r.warnings = append(r.warnings, s.Text)
+		r.mu.Unlock()
+	}
+	return err
+}
+
+func (r *databaseRun) incomplete(reasons ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, reason := range reasons {
+		if !slices.Contains(r.manifest.Incomplete, reason) {
+			r.manifest.Incomplete = append(r.manifest.Incomplete, reason)
+		}
+	}
+}
+
+// ordered are the artifacts in the order of their names, which is that of a restore.
+func (r *databaseRun) ordered() []artifact.Written {
+	all := make([]artifact.Written, 0, len(r.written))
+	for _, w := range r.written {
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b artifact.Written) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (r *databaseRun) readBack(ctx context.Context) error {
+	var done, total int64
+	for _, w := range r.written {
+		total += w.Bytes
+	}
+	for _, w := range r.ordered() {
+		var inspect func(io.Reader) error
+		if strings.Contains(w.Name, ".dump.") {
+			inspect = func(plain io.Reader) error {
+				_, err := pgdump.Inspect(plain)
+				return err
+			}
+		}
+		if err := w.ReadBack(ctx, r.draft, r.Readback, inspect); err != nil {
+			return err
+		}
+		done += w.Bytes
+		r.Progress("read back", done, total)
+	}
+	return nil
+}
+
+func (r *databaseRun) stage(name string, f func() error) error {
+	start := time.Now()
+	err := f()
+	r.stages = append(r.stages, catalog.Stage{Name: name, Seconds: time.Since(start).Seconds()})
+	return err
+}
+
+// describe fills in what the manifest says of the run.
+func (r *databaseRun) describe() {
+	m := &r.manifest
+	m.Readback = r.Readback
+	m.Tools = map[string]string{"pg_dump": r.dumper.Tools.Version.String()}
+	m.Warnings = r.warnings
+	for _, w := range r.ordered() {
+		m.Artifacts = append(m.Artifacts, w.Artifact)
+	}
+	if len(r.Seal.Recipients) > 0 {
+		m.Encryption = &catalog.Encryption{Format: "openpgp"}
+		for _, k := range r.Seal.Recipients {
+			m.Encryption.Recipients = append(m.Encryption.Recipients, catalog.Recipient{Fingerprint: k.Fingerprint(), UserID: k.UserID()})
+		}
+	}
+}

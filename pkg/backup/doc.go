@@ -1,0 +1,9 @@
+// Package backup writes one set of a kind.
+//
+// A set is published only when every process that took part ended well, every
+// byte is on stable storage, and what was written has been read back. Until
+// then nothing of it can be seen; when anything fails, nothing of it remains.
+// What the database role could not see is named in the set (Manifest.Incomplete).
+//
+// The caller holds the write lock of the group and runs one operation at a time.
+package backup

@@ -1,0 +1,224 @@
+// Package dumpset knows the files of a database set: what they are called, in
+// which order they are read, and how they become a database again.
+//
+// A Reader reads one published set. Nothing that it reads is trusted before
+// Hash has run over the whole set: see pkg/artifact.
+package dumpset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/artifact"
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/seal"
+)
+
+// Base names of the artifacts; a suffix says how each is packed. Of data there
+// may be several, all beginning with DataPrefix, loaded in the manifest's order.
+const (
+	GlobalsName    = "00-globals.sql"
+	PropertiesName = "05-database.sql"
+	PreDataName    = "10-pre-data.dump"
+	DataName       = "20-data.dump"
+	PostDataName   = "30-post-data.dump"
+	RecoverName    = "RECOVER.md"
+
+	DataPrefix = "20-data"
+)
+
+// Reader reads one set.
+type Reader struct {
+	Catalog *catalog.Catalog
+	Set     catalog.Set
+	Unlock  seal.Unlocker // nil does for a set that is not sealed
+	// Progress, if not nil, gets the bytes of each file as they lie there, during Hash,
+	// and plain bytes during Decode and Load.
+	Progress func(n int64)
+}
+
+// Sealed reports whether a secret key is needed to read anything.
+func (r Reader) Sealed() bool { return r.Set.Manifest != nil && r.Set.Manifest.Encryption != nil }
+
+// Hash compares every file of SHA256SUMS with its sum, and the artifacts with
+// the manifest. Each damaged file is one *catalog.DamageError; the second result
+// is why the set could not be read at all.
+func (r Reader) Hash(ctx context.Context) (damaged []error, err error) {
+	sums, err := r.Catalog.Sums(ctx, r.Set.Ref)
+	if err != nil {
+		return classify(err)
+	}
+	recorded := map[string]catalog.Artifact{}
+	for _, a := range r.Set.Manifest.Artifacts {
+		recorded[a.Name] = a
+	}
+	for _, s := range sums {
+		a, known := recorded[s.Name]
+		if !known { // the manifest itself, RECOVER.md
+			a = catalog.Artifact{Name: s.Name, Bytes: -1, SHA256: s.SHA256}
+		}
+		delete(recorded, s.Name)
+		if a.SHA256 != s.SHA256 {
+			damaged = append(damaged, r.damage(s.Name, "manifest and "+catalog.SumsName+" disagree"))
+			continue
+		}
+		list, err := classify(artifact.Hash(ctx, r.Catalog, r.Set.Ref, a, r.Progress))
+		if err != nil {
+			return damaged, err
+		}
+		damaged = append(damaged, list...)
+	}
+	for name := range recorded {
+		damaged = append(damaged, r.damage(name, "not in "+catalog.SumsName))
+	}
+	return damaged, nil
+}
+
+func (r Reader) damage(name, why string) error {
+	return &catalog.DamageError{Ref: r.Set.Ref, Artifact: name, Kind: catalog.DamageMalformed, Err: fmt.Errorf("%s", why)}
+}
+
+// open streams the artifact whose name begins with base.
+func (r Reader) open(ctx context.Context, base string) (io.ReadCloser, error) {
+	for _, a := range r.Set.Manifest.Artifacts {
+		if strings.HasPrefix(a.Name, base+".") {
+			return artifact.Open(ctx, r.Catalog, r.Set.Ref, a, r.Unlock, nil)
+		}
+	}
+	return nil, &catalog.DamageError{Ref: r.Set.Ref, Artifact: base, Kind: catalog.DamageMissing}
+}
+
+// read opens the artifact base, hands it to parse and reads it to its proven end.
+func (r Reader) read(ctx context.Context, base string, parse func(io.Reader) error) error {
+	plain, err := r.open(ctx, base)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	parseErr := parse(plain)
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		return err // damage explains a parse error, not the other way round
+	}
+	if parseErr != nil {
+		return r.malformed(base, parseErr)
+	}
+	return nil
+}
+
+func (r Reader) malformed(name string, err error) error {
+	return &catalog.DamageError{Ref: r.Set.Ref, Artifact: name, Kind: catalog.DamageMalformed, Err: err}
+}
+
+// Properties reads the head of 05-database.sql.
+func (r Reader) Properties(ctx context.Context) (p pgdump.Properties, err error) {
+	err = r.read(ctx, PropertiesName, func(plain io.Reader) (err error) {
+		p, err = pgdump.ReadProperties(plain)
+		return err
+	})
+	return p, err
+}
+
+// Globals reads the head of 00-globals.sql.
+func (r Reader) Globals(ctx context.Context) (g pgdump.Globals, err error) {
+	err = r.read(ctx, GlobalsName, func(plain io.Reader) (err error) {
+		g, err = pgdump.ReadGlobals(plain)
+		return err
+	})
+	return g, err
+}
+
+// Definitions reads the table of contents of the pre-data archive.
+func (r Reader) Definitions(ctx context.Context) (toc *pgdump.TOC, err error) {
+	err = r.read(ctx, PreDataName, func(plain io.Reader) (err error) {
+		toc, err = pgdump.Inspect(plain)
+		return err
+	})
+	return toc, err
+}
+
+// Decode reads every artifact to its end: decrypted, decompressed, hashed, and
+// archives walked through block by block. Results as those of Hash.
+func (r Reader) Decode(ctx context.Context) (damaged []error, err error) {
+	for _, a := range r.Set.Manifest.Artifacts {
+		list, err := classify(r.decode(ctx, a))
+		if err != nil {
+			return damaged, err
+		}
+		damaged = append(damaged, list...)
+	}
+	return damaged, nil
+}
+
+func (r Reader) decode(ctx context.Context, a catalog.Artifact) error {
+	plain, err := artifact.Open(ctx, r.Catalog, r.Set.Ref, a, r.Unlock, r.Progress)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	var inspectErr error
+	if strings.Contains(a.Name, ".dump.") {
+		_, inspectErr = pgdump.Inspect(plain)
+	}
+	if _, err := io.Copy(io.Discard, plain); err != nil {
+		return err
+	}
+	if inspectErr != nil {
+		return r.malformed(a.Name, inspectErr)
+	}
+	return nil
+}
+
+// classify keeps damage apart from what merely went wrong.
+func classify(err error) (damaged []error, other error) {
+	if err == nil {
+		return nil, nil
+	}
+	if errors.Is(err, catalog.ErrDamaged) {
+		return []error{err}, nil
+	}
+	return nil, err
+}
+
+// Load feeds the archives to l: definitions, all data, and only then the rest.
+// stage hears how long each took.
+func (r Reader) Load(ctx context.Context, l pgdump.Loader, stage func(name string, took time.Duration)) ([]pgdump.Said, error) {
+	var all []pgdump.Said
+	for _, step := range []struct {
+		part   pgdump.Part
+		prefix string
+	}{{pgdump.PreData, PreDataName}, {pgdump.Data, DataPrefix}, {pgdump.PostData, PostDataName}} {
+		start, found := time.Now(), false
+		for _, a := range r.Set.Manifest.Artifacts {
+			if !strings.HasPrefix(a.Name, step.prefix) {
+				continue
+			}
+			found = true
+			said, err := r.loadOne(ctx, l, step.part, a)
+			all = append(all, said...)
+			if err != nil {
+				return all, err
+			}
+		}
+		if !found {
+			return all, &catalog.DamageError{Ref: r.Set.Ref, Artifact: step.prefix, Kind: catalog.DamageMissing}
+		}
+		if stage != nil {
+			stage(string(step.part), time.Since(start))
+		}
+	}
+	return all, nil
+}
+
+func (r Reader) loadOne(ctx context.Context, l pgdump.Loader, part pgdump.Part, a catalog.Artifact) ([]pgdump.Said, error) {
+	plain, err := artifact.Open(ctx, r.Catalog, r.Set.Ref, a, r.Unlock, r.Progress)
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	return l.Load(ctx, part, plain)
+}

@@ -1,0 +1,192 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+)
+
+// SpaceError means that the throwaway server will hardly fit.
+type SpaceError struct {
+	Dir        string
+	Need, Free int64 // bytes; Need is an estimate
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("%s has %d MB free, the drill needs about %d MB", e.Dir, e.Free>>20, e.Need>>20)
+}
+
+// drillDatabase is the name inside the throwaway server.
+const drillDatabase = "drill"
+
+// drill restores the set into a throwaway server and compares. Damage and
+// differences go into the verdict; what this host lacks is the error.
+func (o Options) drill(ctx context.Context, v *Verdict, reader dumpset.Reader) error {
+	properties, globals, toc, err := o.plan(ctx, v, reader)
+	if err != nil || len(v.Damage) > 0 {
+		return err
+	}
+	if err := o.checkSpace(v.Set); err != nil {
+		return err
+	}
+	tools, err := o.Finder.Find(ctx, "postgres", v.Set.Manifest.Source.ServerVersionNum/10000)
+	if err != nil {
+		return err
+	}
+	var cluster *scratch.Cluster
+	err = v.stage("start server", func() (err error) {
+		cluster, err = scratch.Start(ctx, o.scratch(tools, properties))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("start throwaway server: %w", err)
+	}
+	defer func() {
+		if err := cluster.Stop(context.WithoutCancel(ctx)); err != nil {
+			v.Warnings = append(v.Warnings, fmt.Sprintf("remove throwaway server: %v", err))
+		}
+	}()
+	o.Step("server started")
+	admin, err := postgres.Resolve(ctx, postgres.Target{URL: cluster.ConnString("postgres"), OSUser: "postgres"})
+	if err != nil {
+		return err
+	}
+	if err := pgdump.NeedsOf(toc, properties).Check(ctx, admin, true); err != nil {
+		return err
+	}
+	if err := createRoles(ctx, admin, globals, properties); err != nil {
+		return err
+	}
+	candidate := pgdump.Candidate{Admin: admin, Name: drillDatabase}
+	if err := candidate.Create(ctx, properties, ""); err != nil {
+		return err
+	}
+	return o.loadAndCompare(ctx, v, reader, candidate, tools)
+}
+
+// plan reads what the drill must know before it starts anything.
+func (o Options) plan(ctx context.Context, v *Verdict, reader dumpset.Reader) (p pgdump.Properties, g pgdump.Globals, toc *pgdump.TOC, err error) {
+	keep := func(err error) error {
+		if errors.Is(err, catalog.ErrDamaged) {
+			v.Damage = append(v.Damage, err)
+			return nil
+		}
+		return err
+	}
+	if p, err = reader.Properties(ctx); err != nil {
+		return p, g, toc, keep(err)
+	}
+	if g, err = reader.Globals(ctx); err != nil {
+		return p, g, toc, keep(err)
+	}
+	toc, err = reader.Definitions(ctx)
+	return p, g, toc, keep(err)
+}
+
+// checkSpace: data with indexes is about what the database was; WAL and
+// temporary files of index builds come on top.
+func (o Options) checkSpace(set catalog.Set) error {
+	if o.FreeScratch == nil {
+		return nil
+	}
+	free, err := o.FreeScratch()
+	if err != nil {
+		o.Logger.Info("free space for the drill is unknown", "error", err)
+		return nil
+	}
+	need := set.Manifest.Source.Bytes + set.Manifest.Source.Bytes/2 + 200<<20
+	if free < need {
+		return &SpaceError{Dir: o.Scratch.Dir, Need: need, Free: free}
+	}
+	return nil
+}
+
+// scratch says what the throwaway server must be like for this database.
+func (o Options) scratch(tools postgres.Tools, p pgdump.Properties) scratch.Options {
+	s := o.Scratch
+	s.BinDir = tools.Dir
+	s.Runner = o.Runner
+	s.Logger = o.Logger
+	s.Encoding = p.Encoding
+	s.Locale = p.CType
+	for _, lib := range p.Preload {
+		// Only libraries that an extension of the database belongs to: a server's
+		// others (auto_explain, say) change nothing about its data.
+		if slices.Contains(p.Extensions, lib) {
+			s.PreloadLibraries = append(s.PreloadLibraries, lib)
+		}
+	}
+	return s
+}
+
+// createRoles makes every role that the set names, without any right: owners
+// and grants need them to exist, nobody can log in as them.
+func createRoles(ctx context.Context, admin *postgres.Endpoint, g pgdump.Globals, p pgdump.Properties) error {
+	names := p.Roles()
+	for _, r := range g.Roles {
+		names = append(names, r.Name)
+	}
+	slices.Sort(names)
+	conn, err := admin.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, name := range slices.Compact(names) {
+		if name == admin.User() || strings.HasPrefix(name, "pg_") {
+			continue
+		}
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+postgres.QuoteIdent(name)+" NOLOGIN"); err != nil {
+			return fmt.Errorf("create role %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// loadAndCompare is the drill proper.
+func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.Reader, candidate pgdump.Candidate, tools postgres.Tools) error {
+	reader.Progress = o.meter("load", rawBytes(v.Set))
+	loader := pgdump.Loader{Endpoint: candidate.Endpoint(), Tools: tools, Runner: o.Runner, Logger: o.Logger, Elsewhere: true}
+	said, err := reader.Load(ctx, loader, func(name string, took time.Duration) {
+		v.took(name, took)
+		o.Step("loaded " + name)
+	})
+	for _, s := range said {
+		v.Warnings = append(v.Warnings, s.Text)
+	}
+	if err != nil {
+		return v.judge(ctx, err)
+	}
+	err = v.stage("compare", func() error {
+		return pgdump.Compare(ctx, candidate.Endpoint(), v.Set.Manifest.Fingerprint, func(done, total int) {
+			o.Progress("compare", int64(done), int64(total))
+		})
+	})
+	if err != nil {
+		return v.judge(ctx, err)
+	}
+	return v.stage("analyze", func() error { return candidate.Analyze(ctx) })
+}
+
+// judge decides whether a failure is the set's: damage, a difference, or an
+// archive that a healthy server refuses to load. An end of the context, or of
+// the server, is not.
+func (v *Verdict) judge(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, catalog.ErrDamaged) || errors.Is(err, pgdump.ErrDiffers) || pgdump.Refused(err) {
+		v.Damage = append(v.Damage, err)
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,179 @@
+// Package verify examines a backup set and gives one verdict.
+//
+// The levels build on one another. Checksum: every file is there and is what
+// was written. Decode: every artifact decrypts and decompresses to the bytes
+// that went in. Drill: the set is restored into a throwaway server and compared
+// with the fingerprint that was taken with it; the time that this takes is the
+// measured recovery time. Only a drill proves a backup.
+//
+// A verdict is about the set. What is about this host (no secret key, no server
+// binaries, no space) is an error and never a verdict: nothing is recorded, and
+// the set is neither good nor bad for it.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/seal"
+)
+
+// Options say how to verify.
+type Options struct {
+	Catalog *catalog.Catalog
+	Unlock  seal.Unlocker // nil: only plain sets can be decoded
+	Level   string        // catalog.Level…; default checksum
+
+	// For drills:
+	Finder  postgres.ToolFinder
+	Runner  proc.Runner
+	Scratch scratch.Options // Dir, OSUser; the drill fills in binaries, locale and libraries
+	// FreeScratch returns the free bytes where the throwaway server will live; nil: not asked.
+	FreeScratch func() (int64, error)
+
+	Progress func(stage string, done, total int64)
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Step     func(name string) // tests interfere there
+}
+
+// Verdict is what was found.
+type Verdict struct {
+	Set      catalog.Set
+	Level    string
+	OK       bool
+	Damage   []error // each a *catalog.DamageError or a *pgdump.DifferenceError
+	Stages   []catalog.Stage
+	Warnings []string // the set is as it should be, but somebody should look
+}
+
+// Seconds is the time that all stages took together.
+func (v Verdict) Seconds() float64 {
+	var all float64
+	for _, s := range v.Stages {
+		all += s.Seconds
+	}
+	return all
+}
+
+// Err is nil for a good verdict, else everything that is wrong, joined.
+func (v Verdict) Err() error { return errors.Join(v.Damage...) }
+
+// Verify examines one set of kind database and records the verdict beside it.
+func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
+	o = o.withDefaults()
+	v := Verdict{Set: set, Level: o.Level}
+	if err := o.examine(ctx, &v); err != nil {
+		return v, err
+	}
+	v.OK = len(v.Damage) == 0
+	if err := o.record(ctx, v); err != nil {
+		v.Warnings = append(v.Warnings, fmt.Sprintf("the verdict could not be recorded beside the set: %v", err))
+	}
+	return v, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Level == "" {
+		o.Level = catalog.LevelChecksum
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	return o
+}
+
+// examine fills in v; its error is about this host.
+func (o Options) examine(ctx context.Context, v *Verdict) error {
+	if v.Set.Problem != nil {
+		if errors.Is(v.Set.Problem, catalog.ErrDamaged) {
+			v.Damage = append(v.Damage, v.Set.Problem)
+			return nil
+		}
+		return v.Set.Problem
+	}
+	reader := dumpset.Reader{Catalog: o.Catalog, Set: v.Set, Unlock: o.Unlock}
+	if o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
+		return fmt.Errorf("%s: %w", v.Set.Ref, seal.ErrNoSecretKey)
+	}
+	err := v.stage("checksum", func() (err error) {
+		reader.Progress = o.meter("checksum", v.Set.Bytes)
+		v.Damage, err = reader.Hash(ctx)
+		return err
+	})
+	if err != nil || len(v.Damage) > 0 {
+		return err
+	}
+	o.Step("hashed")
+	switch o.Level {
+	case catalog.LevelChecksum:
+		return nil
+	case catalog.LevelDecode:
+		return v.stage("decode", func() (err error) {
+			reader.Progress = o.meter("decode", rawBytes(v.Set))
+			v.Damage, err = reader.Decode(ctx)
+			return err
+		})
+	case catalog.LevelDrill:
+		return o.drill(ctx, v, reader)
+	}
+	return fmt.Errorf("unknown level %q", o.Level)
+}
+
+func rawBytes(s catalog.Set) (n int64) {
+	for _, a := range s.Manifest.Artifacts {
+		n += a.RawBytes
+	}
+	return n
+}
+
+func (o Options) meter(stage string, total int64) func(int64) {
+	var done int64
+	return func(n int64) {
+		done += n
+		o.Progress(stage, done, total)
+	}
+}
+
+// stage times f and remembers it, whatever comes of it.
+func (v *Verdict) stage(name string, f func() error) error {
+	start := time.Now()
+	err := f()
+	v.took(name, time.Since(start))
+	return err
+}
+
+func (v *Verdict) took(name string, d time.Duration) {
+	v.Stages = append(v.Stages, catalog.Stage{Name: name, Seconds: d.Seconds()})
+}
+
+func (o Options) record(ctx context.Context, v Verdict) error {
+	check := catalog.Check{
+		Time:   o.Now().UTC(),
+		What:   catalog.CheckVerify,
+		Level:  v.Level,
+		OK:     v.OK,
+		Stages: v.Stages,
+	}
+	for _, d := range v.Damage {
+		check.Problems = append(check.Problems, d.Error())
+	}
+	return o.Catalog.AddCheck(ctx, v.Set.Ref, check)
+}
