@@ -60,7 +60,7 @@ func TestRecordAtStart(t *testing.T) {
 	rec, err := r.Do(t.Context(), Spec{Operation: "backup db", Target: "bmad_forge"}, func(_ context.Context, run *Run) error {
 		got, err := r.History(t.Context(), 0)
 		if err != nil || len(got) != 1 {
-			return fmt.Errorf("history %v, %v", got, err)
+			return fmt.Errorf("history %v: %w", got, err)
 		}
 		if got[0].Outcome != Running || !got[0].Finished.IsZero() {
 			return fmt.Errorf("record at start: %+v", got[0])

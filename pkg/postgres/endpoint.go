@@ -114,7 +114,7 @@ func (e *Endpoint) assumeUser(fallback string) error {
 	}
 	credential, err := proc.LookupUser(name)
 	if err != nil {
-		return nil // no such OS user: the server's authentication decides
+		return nil //nolint:nilerr // no such OS user: the server's authentication decides
 	}
 	e.as = credential
 	e.config.DialFunc = dialAs(*credential)

@@ -35,12 +35,12 @@ func (r *Keyring) Unlock(ctx context.Context, pkesk []byte) (*SessionKey, error)
 	if len(fitting) == 0 {
 		return nil, &NoSecretKeyError{KeyIDs: keyIDs(pkesk)}
 	}
-	key, failed, locked := try(fitting)
+	key, locked, failed := try(fitting)
 	if key == nil && locked != nil {
 		if err := r.open(ctx); err != nil {
 			return nil, err
 		}
-		key, failed, locked = try(fitting)
+		key, locked, failed = try(fitting)
 	}
 	switch {
 	case key != nil:
@@ -83,7 +83,7 @@ func (r *Keyring) eachSecret(id uint64, do func(owner *Key, k *packet.PrivateKey
 
 // try uses every key that is open. It returns a session key, or why the last one that should have fitted did not, and a
 // key that is still closed.
-func try(pairs []pair) (key *SessionKey, failed error, locked *packet.PrivateKey) {
+func try(pairs []pair) (key *SessionKey, locked *packet.PrivateKey, failed error) {
 	for _, p := range pairs {
 		key, err := p.open()
 		switch {
@@ -95,7 +95,7 @@ func try(pairs []pair) (key *SessionKey, failed error, locked *packet.PrivateKey
 			failed = err
 		}
 	}
-	return nil, failed, locked
+	return nil, locked, failed
 }
 
 func (p pair) open() (*SessionKey, error) {

@@ -73,7 +73,7 @@ func Server(t testing.TB) *scratch.Cluster {
 		if shared.dir, shared.err = os.MkdirTemp("", "forgectl-test-"); shared.err != nil {
 			return
 		}
-		if shared.err = os.Chmod(shared.dir, 0o755); shared.err != nil { //nolint:gosec // the server's user passes through; what is in it is closed
+		if shared.err = os.Chmod(shared.dir, 0o755); shared.err != nil {
 			return
 		}
 		shared.cluster, shared.err = scratch.Start(context.Background(), scratch.Options{
