@@ -38,6 +38,7 @@ const (
 var layers = map[string]int{
 	"atomicfile":      foundation,
 	"lock":            foundation,
+	"moment":          foundation,
 	"proc":            foundation,
 	"proc/proctest":   foundation,
 	"seal":            foundation,
