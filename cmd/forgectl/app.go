@@ -37,6 +37,7 @@ type App struct {
 	tried    bool           // it has begun its work
 	degraded bool           // a warning was printed
 	loaded   *config.Loaded
+	secrets  []string // passwords that were found elsewhere than in the configuration
 	logger   *slog.Logger
 	closers  []io.Closer
 }
@@ -128,11 +129,13 @@ func (a *App) Confirm(ctx context.Context, question, word string) error {
 
 // scrub removes secrets from a text that people will read.
 func (a *App) scrub(text string) string {
+	secrets := a.secrets
 	if a.loaded != nil {
-		for _, secret := range a.loaded.Secrets() {
-			if secret != "" {
-				text = strings.ReplaceAll(text, secret, "***")
-			}
+		secrets = append(a.loaded.Secrets(), secrets...)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
 		}
 	}
 	return config.Mask(text)

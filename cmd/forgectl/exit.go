@@ -10,9 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bmad-forge/forgectl/pkg/config"
-	"github.com/bmad-forge/forgectl/pkg/job"
-	"github.com/bmad-forge/forgectl/pkg/lock"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -45,35 +42,6 @@ func exitCodes() []exitCode {
 		{exitInterrupted, "INTERRUPTED", "stopped by SIGINT"},
 		{exitTerminated, "TERMINATED", "stopped by SIGTERM"},
 	}
-}
-
-// mapping says what an error of a library means for the caller. The first row
-// that matches counts.
-type mapping struct {
-	is   func(error) bool
-	code int
-	hint string
-}
-
-func mappings() []mapping {
-	return []mapping{
-		{isA[*job.TimeoutError], exitCritical, "a longer --timeout"},
-		{is(context.DeadlineExceeded), exitCritical, ""},
-		{is(lock.ErrHeld), exitLocked, "forgectl history"},
-		{isA[*config.Error], exitUnknown, "forgectl config init --print"},
-		{is(ui.ErrNoTerminal), exitUnknown, "--yes confirms without a terminal"},
-		{is(ui.ErrDeclined), exitUnknown, ""},
-		{is(job.ErrNotFound), exitUnknown, "forgectl history"},
-	}
-}
-
-func is(target error) func(error) bool {
-	return func(err error) bool { return errors.Is(err, target) }
-}
-
-func isA[T error](err error) bool {
-	var target T
-	return errors.As(err, &target)
 }
 
 // hintError carries the next step to whoever reads the error.
@@ -241,8 +209,8 @@ func hintOf(err error) string {
 		return hinted.hint
 	}
 	for _, m := range mappings() {
-		if m.is(err) {
-			return m.hint
+		if m.is(err) && m.hint != nil {
+			return m.hint(err)
 		}
 	}
 	return ""

@@ -150,7 +150,7 @@ func (a *App) showRun(ctx context.Context, id string) error {
 	}})
 }
 
-func sortedKeys(m map[string]any) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -37,6 +37,10 @@ func (a *App) showSummary(r result) error {
 // operation is something that is done inside the frame of pkg/job.
 type operation struct {
 	job.Spec
+	// Open, if set, opens what the operation works on and says which lock file
+	// protects it. It comes before everything else, but when it fails there is
+	// a record of the run all the same.
+	Open func(ctx context.Context) (lock string, err error)
 	// Check says that the result is what was asked for, and not only a
 	// summary: it is printed in a pipe as well.
 	Check bool
@@ -52,6 +56,12 @@ func (a *App) operate(ctx context.Context, op operation) error {
 	jobs, err := a.Jobs()
 	if err != nil {
 		return err
+	}
+	if op.Open != nil {
+		lock, err := op.Open(ctx)
+		if op.Lock = lock; err != nil {
+			op.Do = func(context.Context, *job.Run) (result, error) { return result{}, err }
+		}
 	}
 	var res result
 	rec, err := jobs.Do(ctx, op.Spec, func(ctx context.Context, run *job.Run) error {

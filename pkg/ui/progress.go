@@ -25,6 +25,7 @@ const (
 type Progress struct {
 	screen *screen // nil: nobody is watching
 	label  string
+	things bool // what is counted are not bytes
 	width  func() int
 
 	done, total atomic.Int64
@@ -47,7 +48,16 @@ type Progress struct {
 // The first call replaces s.Err when that is not yet able to share its terminal
 // with a line; what [System] returns is.
 func (s *Streams) Progress(label string, total int64) *Progress {
-	p := &Progress{label: label, width: s.width}
+	return s.progress(&Progress{label: label, width: s.width}, total)
+}
+
+// ProgressOf is Progress for things that are counted, such as tables: "comparing
+// 3 of 12". It shows no rate, since one thing is not like another.
+func (s *Streams) ProgressOf(label string, total int64) *Progress {
+	return s.progress(&Progress{label: label, width: s.width, things: true}, total)
+}
+
+func (s *Streams) progress(p *Progress, total int64) *Progress {
 	p.total.Store(total)
 	if !s.ErrTTY {
 		return p
@@ -136,6 +146,8 @@ func (p *Progress) line(now time.Time) string {
 	case done == 0 && total <= 0:
 		// A stage that moves no bytes still shows that it lives.
 		line += "  " + clock(elapsed)
+	case p.things:
+		line += fmt.Sprintf("  %s of %s  %s", Count(done), Count(total), clock(elapsed))
 	case total <= 0 || done > total:
 		// A total that was passed was a wrong estimate: no percentage from it.
 		line += fmt.Sprintf("  %s  %s/s  %s", Bytes(done), Bytes(int64(p.rate)), clock(elapsed))

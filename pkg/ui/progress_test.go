@@ -157,3 +157,19 @@ func TestProgressFigures(t *testing.T) {
 }
 
 var _ io.Writer = (*screen)(nil)
+
+// Things that are counted are shown as a count, without a rate.
+func TestProgressOfThings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var term recorder
+		s := &Streams{Err: &term, ErrTTY: true, Width: 80}
+		p := s.ProgressOf("compare", 12)
+		p.Add(3)
+		time.Sleep(150 * time.Millisecond)
+		got := term.all()
+		if last := got[len(got)-1]; !strings.HasSuffix(last, "compare  3 of 12  0s") {
+			t.Errorf("line %q", last)
+		}
+		p.Done()
+	})
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+func newBackupCmd(app *App) *cobra.Command {
+	return newGroup("backup", "Make, list and prove backups",
+		`A backup is a set of files in the repository that was read back before it counts.
+Whether it can be restored is proven by a drill: forgectl backup verify --drill.`,
+		`  forgectl backup db
+  forgectl backup list
+  forgectl backup verify --drill`,
+		newBackupDBCmd(app), newBackupListCmd(app), newBackupShowCmd(app), newBackupVerifyCmd(app))
+}
+
+// databaseFlag is --database, which stands for the setting database.name.
+func databaseFlag(app *App, cmd *cobra.Command) {
+	cmd.Flags().String("database", "", "the database `NAME` (default: database.name of the configuration)")
+	bindSetting(cmd, "database", "database.name")
+	complete(cmd, "database", app.completeDatabases)
+}
+
+// databaseGroup is the sets of the configured database.
+func (a *App) databaseGroup() (catalog.Group, error) {
+	cfg, err := a.Config()
+	if err != nil {
+		return catalog.Group{}, err
+	}
+	return catalog.Group{Kind: catalog.KindDatabase, Database: cfg.Database.Name}, nil
+}
+
+// latest is the word for the newest set of a group.
+const latest = "latest"
+
+func (a *App) completeDatabases(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	repo, err := a.Repository(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	groups, err := repo.Groups(cmd.Context(), catalog.KindDatabase)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.Database)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeSets offers latest and every set, those of the configured database by
+// their id alone.
+func (a *App) completeSets(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	words := []string{cobra.CompletionWithDesc(latest, "the newest one")}
+	for _, s := range a.everySet(cmd.Context()) {
+		name := s.Ref.String()
+		if cfg, err := a.Config(); err == nil && s.Kind == catalog.KindDatabase && s.Database == cfg.Database.Name {
+			name = string(s.ID)
+		}
+		words = append(words, cobra.CompletionWithDesc(name, s.Group.String()+", "+ui.Age(a.Now().Sub(s.ID.Time()))+" old, "+ui.Bytes(s.Bytes)))
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// everySet lists what completion offers, newest first; nothing when it cannot.
+func (a *App) everySet(ctx context.Context) []catalog.Set {
+	repo, err := a.Repository(ctx)
+	if err != nil {
+		return nil
+	}
+	sets, err := listSets(ctx, repo, "", "")
+	if err != nil {
+		return nil
+	}
+	return sets
+}

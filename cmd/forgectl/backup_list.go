@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+type listOptions struct {
+	kind     string
+	database string
+}
+
+func newBackupListCmd(app *App) *cobra.Command {
+	var o listOptions
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the sets in the repository",
+		Long: `Lists every set, the newest first: its age and size, how much smaller it is than
+what went in, how many rows it holds, to whom it is sealed, how it was verified last
+(checksum, decode or drill) and how long ago, and whether it is good, or why not.
+Good means that every file is there with its size, no verification stands that
+failed, and nothing about it is suspect. Nothing is changed.
+
+With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
+"age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "verified":
+{"level", "time", "host", "seconds"} or null, "pinned", "incomplete", "good",
+"why"}]}.`,
+		Example: `  forgectl backup list
+  forgectl backup list --database other
+  forgectl backup list -o json | jq -r '.sets[] | select(.good | not) | .set'`,
+		Annotations: codes(exitOK, exitCritical),
+		Args:        cobra.NoArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return app.listBackups(cmd.Context(), o) },
+	}
+	kinds := []string{string(catalog.KindDatabase), string(catalog.KindMedia), string(catalog.KindConfig), string(catalog.KindFull)}
+	cmd.Flags().StringVar(&o.kind, "kind", "", "only sets of this `KIND`: "+strings.Join(kinds, ", "))
+	complete(cmd, "kind", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&o.database, "database", "", "only sets of the database `NAME`")
+	complete(cmd, "database", app.completeDatabases)
+	return cmd
+}
+
+// listedSet is one set in the JSON of forgectl backup list.
+type listedSet struct {
+	Set        string       `json:"set"`
+	Kind       catalog.Kind `json:"kind"`
+	Database   string       `json:"database,omitempty"`
+	ID         catalog.ID   `json:"id"`
+	Path       string       `json:"path"`
+	Started    time.Time    `json:"started"`
+	AgeSeconds int64        `json:"age_seconds"`
+	Bytes      int64        `json:"bytes"`
+	RawBytes   int64        `json:"raw_bytes"`
+	Tables     int          `json:"tables"`
+	Rows       int64        `json:"rows"`
+	SealedTo   []string     `json:"sealed_to"`
+	Verified   *verifiedBy  `json:"verified"`
+	Pinned     bool         `json:"pinned"`
+	Incomplete []string     `json:"incomplete"`
+	Good       bool         `json:"good"`
+	Why        string       `json:"why,omitempty"`
+}
+
+type verifiedBy struct {
+	Level   string    `json:"level"`
+	Time    time.Time `json:"time"`
+	Host    string    `json:"host"`
+	Seconds float64   `json:"seconds"`
+}
+
+func (a *App) listedSet(repo *repository, s catalog.Set) listedSet {
+	l := listedSet{
+		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.ID.Time(), Bytes: s.Bytes,
+		AgeSeconds: int64(a.Now().Sub(s.ID.Time()).Seconds()), Pinned: s.Pinned(), SealedTo: []string{}, Incomplete: []string{},
+	}
+	l.Path, _ = repo.Location(s.Ref)
+	l.Good, l.Why = s.Good()
+	if m := s.Manifest; m != nil {
+		l.RawBytes, l.Tables, l.Rows, l.SealedTo = m.RawBytes(), m.Fingerprint.TableCount(), m.Fingerprint.Rows(), m.Encryption.Names()
+		l.Incomplete = append(l.Incomplete, m.Incomplete...)
+	}
+	for _, level := range []string{catalog.LevelDrill, catalog.LevelDecode, catalog.LevelChecksum} {
+		if c := s.LastCheck(level); c != nil {
+			l.Verified = &verifiedBy{Level: c.Level, Time: c.Time, Host: c.Host, Seconds: c.Seconds()}
+			break
+		}
+	}
+	return l
+}
+
+// listSets reads the sets of a kind and a database, both optional, newest first.
+func listSets(ctx context.Context, repo *repository, kind catalog.Kind, database string) ([]catalog.Set, error) {
+	groups, err := repo.Groups(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	var all []catalog.Set
+	for _, g := range groups {
+		if database != "" && g.Database != database {
+			continue
+		}
+		sets, err := repo.List(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		slices.Reverse(sets)
+		all = append(all, sets...)
+	}
+	return all, nil
+}
+
+func (a *App) listBackups(ctx context.Context, o listOptions) error {
+	if o.kind != "" && !catalog.Kind(o.kind).Valid() {
+		return a.misuse("--kind %s: want database, media, config or full", o.kind)
+	}
+	repo, err := a.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	sets, err := listSets(ctx, repo, catalog.Kind(o.kind), o.database)
+	if err != nil {
+		return err
+	}
+	shown := make([]listedSet, len(sets))
+	for i, s := range sets {
+		shown[i] = a.listedSet(repo, s)
+	}
+	if len(shown) == 0 && a.Streams.ErrTTY {
+		a.Streams.Message("", ui.LevelHint, "no such sets in "+repo.path+"; forgectl backup db makes one")
+	}
+	return a.show(result{
+		JSON: map[string][]listedSet{"sets": shown},
+		Text: func(s *ui.Streams) error { return a.listTable(s, shown) },
+	})
+}
+
+func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
+	t := s.Table(ui.Column{Title: "SET"}, ui.Column{Title: "AGE", Right: true}, ui.Column{Title: "SIZE", Right: true}, ui.Column{Title: "RATIO", Right: true},
+		ui.Column{Title: "ROWS", Right: true}, ui.Column{Title: "SEALED TO"}, ui.Column{Title: "VERIFIED"}, ui.Column{Title: "STATE"})
+	for _, l := range sets {
+		ratio, rows := "", ""
+		if l.RawBytes > 0 && l.Bytes > 0 {
+			ratio = fmt.Sprintf("%.1f", float64(l.RawBytes)/float64(l.Bytes))
+		}
+		if l.Tables > 0 {
+			rows = ui.Count(l.Rows)
+		}
+		verified := s.Warn("never")
+		if v := l.Verified; v != nil {
+			verified = v.Level + " " + ui.Age(a.Now().Sub(v.Time)) + " ago"
+		}
+		sealed := strings.Join(l.SealedTo, ", ")
+		if sealed == "" {
+			sealed = "nobody"
+		}
+		t.Row(l.Set, ui.Age(time.Duration(l.AgeSeconds)*time.Second), ui.Bytes(l.Bytes), ratio, rows, sealed, verified, paintState(s, l))
+	}
+	return t.Flush()
+}
+
+func paintState(s *ui.Streams, l listedSet) string {
+	state := s.Good("good")
+	switch {
+	case !l.Good:
+		state = s.Bad(l.Why)
+	case len(l.Incomplete) > 0:
+		state = s.Warn("good, incomplete")
+	}
+	if l.Pinned {
+		state += ", pinned"
+	}
+	return state
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+func newBackupShowCmd(app *App) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show [ID|latest]",
+		Short: "Show everything about one set",
+		Long: `Shows what is known of one set without reading its artifacts: where it comes from,
+the files with their sizes and sums, the tables with their rows, to whom it is
+sealed, what happened to it since, and the commands that open it, with forgectl and
+without. An ID alone is a set of the configured database; DATABASE/ID names any.
+"latest" (the default) is the newest set, good or not. Nothing is changed.
+
+With -o json: the object of "backup list", and "manifest" (docs/format.md) and
+"checks".`,
+		Example: `  forgectl backup show
+  forgectl backup show 20261123T020000Z
+  forgectl backup show other/20261123T020000Z -o json`,
+		Annotations:       codes(exitOK, exitCritical),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: app.completeSets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return app.showBackup(cmd.Context(), append(args, latest)[0])
+		},
+	}
+	databaseFlag(app, cmd)
+	return cmd
+}
+
+// shownSet is the JSON of forgectl backup show.
+type shownSet struct {
+	listedSet
+	Manifest *catalog.Manifest `json:"manifest"`
+	Checks   []catalog.Check   `json:"checks"`
+}
+
+func (a *App) showBackup(ctx context.Context, name string) error {
+	repo, err := a.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := a.namedSet(ctx, repo, name)
+	if err != nil {
+		return err
+	}
+	l := a.listedSet(repo, s)
+	return a.show(result{
+		JSON: shownSet{l, s.Manifest, append([]catalog.Check{}, s.Checks...)},
+		Text: func(out *ui.Streams) error { return a.showTable(out, l, s) },
+	})
+}
+
+// namedSet is the set with that id, or the newest one, good or not.
+func (a *App) namedSet(ctx context.Context, repo *repository, name string) (catalog.Set, error) {
+	group, err := a.databaseGroup()
+	if err != nil {
+		return catalog.Set{}, err
+	}
+	if name != latest {
+		ref, err := catalog.ParseRefIn(group, name)
+		if err != nil {
+			return catalog.Set{}, err
+		}
+		return repo.Get(ctx, ref)
+	}
+	sets, err := repo.List(ctx, group)
+	if err == nil && len(sets) == 0 {
+		err = fmt.Errorf("%s has none: %w", group, catalog.ErrNotFound)
+	}
+	if err != nil {
+		return catalog.Set{}, err
+	}
+	return sets[len(sets)-1], nil
+}
+
+func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {
+	t := out.Table(ui.Column{Title: "FIELD"}, ui.Column{Title: "VALUE"})
+	row := func(field, value string) {
+		if value != "" {
+			t.Row(field, value)
+		}
+	}
+	row("set", l.Set)
+	row("state", paintState(out, l))
+	row("path", l.Path)
+	row("started", timestamp(l.Started)+", "+ui.Age(time.Duration(l.AgeSeconds)*time.Second)+" ago")
+	if m := s.Manifest; m != nil {
+		a.showManifest(row, m, l)
+	}
+	for _, c := range s.Checks {
+		row(c.What, describeCheck(out, c))
+	}
+	for _, command := range openingCommands(l, s) {
+		row("to open it", command)
+	}
+	return t.Flush()
+}
+
+func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l listedSet) {
+	row("took", ui.Duration(m.Finished.Sub(m.Started)))
+	row("written by", "forgectl "+m.Forgectl+" on "+m.Host)
+	for _, tool := range sortedKeys(m.Tools) {
+		row("tool", tool+" "+m.Tools[tool])
+	}
+	if src := m.Source; src != nil {
+		row("database", src.Database)
+		row("server", strings.Join([]string{"PostgreSQL " + src.ServerVersion, src.Encoding, src.LocaleProvider + " " + src.Collate, ui.Bytes(src.Bytes)}, ", "))
+		row("system identifier", src.SystemIdentifier)
+		if src.Standby {
+			row("standby", "yes")
+		}
+		row("release", strings.TrimSpace(src.ReleaseDir+" "+src.GitRevision))
+		row("newest migration", src.Migration)
+	}
+	row("size", sizes(l.Bytes, l.RawBytes))
+	row("content", contents(m.Fingerprint))
+	if m.Encryption == nil {
+		row("sealed to", "nobody")
+	} else {
+		for _, r := range m.Encryption.Recipients {
+			row("sealed to", r.Fingerprint+"  "+r.UserID)
+		}
+	}
+	row("read back", m.Readback)
+	for _, reason := range m.Incomplete {
+		row("incomplete", reason)
+	}
+	for _, w := range m.Warnings {
+		row("warning", w)
+	}
+	for _, f := range m.Artifacts {
+		row("file", f.Name+"  "+ui.Bytes(f.Bytes)+"  sha256 "+f.SHA256)
+	}
+	if f := m.Fingerprint; f != nil {
+		for _, table := range f.Tables {
+			row("table", table.Schema+"."+table.Name+"  "+ui.Count(table.Rows)+" rows")
+		}
+		if f.LargeObjects != nil {
+			row("large objects", ui.Count(f.LargeObjects.Count)+", "+ui.Bytes(f.LargeObjects.Bytes))
+		}
+	}
+}
+
+func describeCheck(out *ui.Streams, c catalog.Check) string {
+	text := timestamp(c.Time) + " on " + c.Host
+	if c.What == catalog.CheckVerify {
+		verdict := out.Good("ok")
+		if !c.OK {
+			verdict = out.Bad("failed")
+		}
+		text += ": " + c.Level + " " + verdict + " in " + seconds(c.Seconds())
+		if stages := stageTimes(c.Stages); stages != "" {
+			text += " (" + stages + ")"
+		}
+	}
+	for _, p := range c.Problems {
+		text += "; " + p
+	}
+	if c.Reason != "" {
+		text += ": " + c.Reason
+	}
+	return text
+}
+
+// openingCommands are how a set becomes a database again.
+func openingCommands(l listedSet, s catalog.Set) []string {
+	if s.Manifest == nil || s.Kind != catalog.KindDatabase {
+		return nil
+	}
+	commands := []string{"forgectl restore db " + l.Set + " --into NAME", "less " + shellWord(l.Path+"/"+dumpset.RecoverName)}
+	for _, artifact := range s.Manifest.Artifacts {
+		if strings.HasPrefix(artifact.Name, dumpset.PreDataName) {
+			path := shellWord(l.Path + "/" + artifact.Name)
+			open := "zstd -dc " + path
+			if s.Manifest.Encryption != nil {
+				open = "gpg --decrypt " + path + " | zstd -dc"
+			}
+			commands = append(commands, open+" | pg_restore --list")
+		}
+	}
+	return commands
+}
+
+// shellWord quotes a word for a shell where that is needed.
+func shellWord(s string) string {
+	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-", r)
+	}) < 0
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bmad-forge/forgectl/pkg/backup"
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/moment"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/restore"
+	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+	"github.com/bmad-forge/forgectl/pkg/verify"
+)
+
+// mapping says what an error of a library means for the caller: an exit code,
+// and what to do next.
+type mapping struct {
+	is   func(error) bool
+	code int
+	hint func(error) string // nil: nothing to add
+}
+
+// mappings is the whole table. The first row that matches counts, so what is
+// more particular stands higher.
+func mappings() []mapping {
+	return []mapping{
+		{isA[*job.TimeoutError], exitCritical, say("a longer --timeout")},
+		{is(context.DeadlineExceeded), exitCritical, nil},
+		{is(lock.ErrHeld), exitLocked, say("forgectl history")},
+		{isA[*config.Error], exitUnknown, say("forgectl config init --print")},
+		{is(ui.ErrNoTerminal), exitUnknown, say("--yes confirms without a terminal")},
+		{is(ui.ErrDeclined), exitUnknown, nil},
+		{is(job.ErrNotFound), exitUnknown, say("forgectl history")},
+		{isA[*moment.LocalError], exitUnknown, say("write it with its offset, as in 2026-11-23T02:00:00+01:00")},
+		{is(moment.ErrSyntax), exitUnknown, nil},
+
+		// What was backed up, and where it lies.
+		{is(catalog.ErrNotRepository), exitUnknown, say("forgectl config show repository")},
+		{is(catalog.ErrNewer), exitUnknown, say("use the forgectl that wrote it, or a newer one")},
+		{is(catalog.ErrDamaged), exitCritical, say("forgectl backup list")},
+		{is(catalog.ErrNotFound), exitUnknown, say("forgectl backup list")},
+		{is(catalog.ErrInvalid), exitUnknown, say("forgectl backup list")},
+
+		// Keys.
+		{is(backup.ErrPlain), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files")},
+		{is(seal.ErrNoSecretKey), exitUnknown, say("run this where the secret key is: backup.decrypt.secret_key_files, or a gpg keyring that holds it")},
+		{is(seal.ErrPassphrase), exitUnknown, say("set backup.decrypt.passphrase_file or passphrase_command")},
+		{isA[*seal.AmbiguousError], exitUnknown, fingerprintsOf},
+		{isA[*seal.KeyError], exitUnknown, say("forgectl config show backup.encrypt")},
+		{is(seal.ErrNoKey), exitUnknown, say("gpg --list-keys; forgectl config show backup.encrypt")},
+		{is(seal.ErrKeyName), exitUnknown, say("forgectl config show backup.encrypt.recipients")},
+
+		// PostgreSQL.
+		{isA[*postgres.ConnectError], exitCritical, func(err error) string { return find[*postgres.ConnectError](err).Hint }},
+		{is(postgres.ErrConninfo), exitUnknown, say("forgectl config show database")},
+		{is(postgres.ErrPooled), exitCritical, say("connect to PostgreSQL itself, not to the pooler: forgectl config show database.url")},
+		{isA[*postgres.ToolsError], exitUnknown, func(err error) string {
+			return fmt.Sprintf("apt-get install postgresql-client-%d", find[*postgres.ToolsError](err).Need)
+		}},
+		{is(pgdump.ErrRights), exitCritical, remediesOf},
+		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
+		{is(pgdump.ErrGuardLost), exitCritical, say("nothing was published; run it again")},
+		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
+		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},
+		{is(pgdump.ErrDiffers), exitCritical, say("forgectl backup list")},
+		{isA[*pgdump.MissingError], exitCritical, say("install or create what is missing on the server, then run it again")},
+		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},
+		{isA[*restore.NameError], exitUnknown, nil},
+		{is(restore.ErrOlderServer), exitCritical, say("restore into a server of that version or newer: forgectl config show database.admin_url")},
+
+		// Space.
+		{isA[*backup.SpaceError], exitCritical, say("free space in the repository: forgectl backup list; df -h")},
+		{isA[*verify.SpaceError], exitUnknown, say("set scratch_dir to a directory with more room")},
+		{isA[*restore.SpaceError], exitCritical, say("free space on the server, or restore into another one")},
+	}
+}
+
+func say(hint string) func(error) string { return func(error) string { return hint } }
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func isA[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+// find is the first error of a type in a chain that holds one.
+func find[T error](err error) T {
+	var target T
+	errors.As(err, &target)
+	return target
+}
+
+func remediesOf(err error) string {
+	return "a superuser runs, in the database:\n" + strings.Join(find[*pgdump.RightsError](err).Remedies(), "\n")
+}
+
+func fingerprintsOf(err error) string {
+	text := "name one of them by its fingerprint:"
+	for _, k := range find[*seal.AmbiguousError](err).Keys {
+		text += "\n" + k.Fingerprint() + "  " + k.UserID()
+	}
+	return text
+}
