@@ -264,7 +264,7 @@ func freeBelow(dir string) (int64, error) {
 		err := unix.Statfs(dir, &fs)
 		switch {
 		case err == nil:
-			return int64(fs.Bavail) * fs.Bsize, nil //nolint:unconvert // the types differ between architectures
+			return int64(fs.Bavail) * fs.Bsize, nil
 		case !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir):
 			return 0, err
 		}
