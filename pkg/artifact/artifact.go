@@ -86,16 +86,22 @@ func (w Written) ReadBack(ctx context.Context, d *catalog.Draft, level string, i
 		return fmt.Errorf("read back: %w", err)
 	}
 	defer file.Close()
-	sum := newSummer(file)
+	sum := newSummer(ctxReader{ctx, file})
+	var decodeErr error
 	if level == catalog.ReadbackDecode {
-		if err := w.decode(ctx, sum, inspect); err != nil {
-			return fmt.Errorf("read back %s: %w", w.Name, err)
-		}
+		decodeErr = w.decode(ctx, sum, inspect)
 	}
+	// To the end also after a failure: that the bytes are others explains why they
+	// cannot be decoded, not the other way round.
 	if _, err := io.Copy(io.Discard, sum); err != nil {
 		return fmt.Errorf("read back %s: %w", w.Name, err)
 	}
-	if sum.n != w.Bytes || sum.hex() != w.SHA256 {
+	switch same := sum.n == w.Bytes && sum.hex() == w.SHA256; {
+	case decodeErr != nil && same:
+		return fmt.Errorf("read back %s: %w", w.Name, decodeErr)
+	case decodeErr != nil:
+		return fmt.Errorf("read back %s: %w: %w", w.Name, ErrReadBack, decodeErr)
+	case !same:
 		return fmt.Errorf("read back %s: %w", w.Name, ErrReadBack)
 	}
 	return nil

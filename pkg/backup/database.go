@@ -66,6 +66,9 @@ const attempts = 3
 func Database(ctx context.Context, o DatabaseOptions) (Result, error) {
 	o = o.withDefaults()
 	group := catalog.Group{Kind: catalog.KindDatabase, Database: o.Endpoint.Database()}
+	if err := o.checkLevels(); err != nil {
+		return Result{}, err
+	}
 	if err := o.checkRecipients(); err != nil {
 		return Result{}, err
 	}
@@ -114,6 +117,7 @@ type databaseRun struct {
 	mu       sync.Mutex // of what the parallel writers add
 	manifest catalog.Manifest
 	written  map[string]artifact.Written // by base name
+	recovery artifact.Written            // RECOVER.md
 	warnings []string
 	stages   []catalog.Stage
 }
@@ -214,12 +218,17 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 			return r.heard(r.dumper.Globals(running, r.guard, r.RolePasswords, w))
 		})
 	})
+	var properties pgdump.Properties
 	group.Go(func() error {
-		return r.put(running, dumpset.PropertiesName, func(w io.Writer) error {
-			p, err := pgdump.WriteProperties(running, r.guard, w)
-			r.manifest.Source = r.source(p)
+		return r.put(running, dumpset.PropertiesName, func(w io.Writer) (err error) {
+			properties, err = pgdump.WriteProperties(running, r.guard, w)
 			return err
 		})
+	})
+	var migration string
+	group.Go(func() (err error) {
+		migration, err = r.migration(running)
+		return err
 	})
 	group.Go(func() (err error) {
 		r.manifest.Fingerprint, err = pgdump.Measure(running, r.guard, r.Fingerprint, nil)
@@ -231,7 +240,9 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	if err := pgdump.CheckEntries(toc, r.manifest.Fingerprint); err != nil {
 		return fmt.Errorf("compare counted tables with dumped ones: %w", err)
 	}
-	return r.migration(ctx)
+	r.manifest.Source = r.source(properties)
+	r.manifest.Source.Migration = migration
+	return nil
 }
 
 // put writes one artifact and remembers it.
@@ -299,7 +310,7 @@ func (r *databaseRun) readBack(ctx context.Context) error {
 		done += w.Bytes
 		r.Progress("read back", done, total)
 	}
-	return nil
+	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil)
 }
 
 func (r *databaseRun) stage(name string, f func() error) error {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
@@ -21,6 +24,20 @@ type SpaceError struct {
 
 func (e *SpaceError) Error() string {
 	return fmt.Sprintf("repository has %d MB free, the set needs about %d MB", e.Free>>20, e.Need>>20)
+}
+
+// checkLevels stops a run that would prove less than somebody meant it to.
+func (o DatabaseOptions) checkLevels() error {
+	switch o.Fingerprint {
+	case catalog.FingerprintNone, catalog.FingerprintCounts, catalog.FingerprintFull:
+	default:
+		return fmt.Errorf("unknown fingerprint level %q", o.Fingerprint)
+	}
+	switch o.Readback {
+	case catalog.ReadbackHash, catalog.ReadbackDecode:
+		return nil
+	}
+	return fmt.Errorf("unknown read-back level %q", o.Readback)
 }
 
 // checkRecipients stops a run that could not be opened by all who should.
@@ -110,26 +127,38 @@ func (r *databaseRun) source(p pgdump.Properties) *catalog.Source {
 	}
 }
 
-// migration notes the newest row of django_migrations, as the snapshot sees it:
-// the release that fits this data.
-func (r *databaseRun) migration(ctx context.Context) error {
-	for _, rel := range r.guard.Relations {
-		if rel.Name != "django_migrations" {
-			continue
-		}
-		conn, err := r.guard.Session(ctx)
-		if err != nil {
-			return fmt.Errorf("read newest migration: %w", err)
-		}
-		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-		var newest string
-		err = conn.QueryRow(ctx, "SELECT app || '.' || name FROM "+postgres.QuoteIdent(rel.Schema, rel.Name)+" ORDER BY id DESC LIMIT 1").Scan(&newest)
-		if err != nil { // an empty table, or one that is not Django's
-			r.Logger.Info("no newest migration", "error", err)
-			return nil
-		}
-		r.manifest.Source.Migration = newest
-		return nil
+// migrationLockWait is how long the reading of the newest migration waits for a
+// lock on its table, which the guard has already. As with pg_dump it only ever
+// waits behind a session that itself waits for the guard, and would for ever.
+const migrationLockWait = 5 * time.Second
+
+// migration reads the newest row of django_migrations, as the snapshot sees it:
+// the release that fits this data. "" when there is none.
+func (r *databaseRun) migration(ctx context.Context) (newest string, err error) {
+	i := slices.IndexFunc(r.guard.Relations, func(rel pgdump.Relation) bool { return rel.Name == "django_migrations" })
+	if i < 0 {
+		return "", nil
 	}
-	return nil
+	table := postgres.QuoteIdent(r.guard.Relations[i].Schema, r.guard.Relations[i].Name)
+	conn, err := r.guard.Session(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read newest migration: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", migrationLockWait.Milliseconds())); err != nil {
+		return "", fmt.Errorf("read newest migration: %w", err)
+	}
+	err = conn.QueryRow(ctx, "SELECT app || '.' || name FROM "+table+" ORDER BY id DESC LIMIT 1").Scan(&newest)
+	var refused *pgconn.PgError
+	switch {
+	case err == nil:
+		return newest, nil
+	case errors.As(err, &refused) && refused.Code == "55P03": // lock_not_available
+		return "", fmt.Errorf("read newest migration: %w", &pgdump.BusyError{Tables: []string{table}})
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("read newest migration: %w", context.Cause(ctx))
+	}
+	// An empty table, or one that is not Django's.
+	r.Logger.Info("no newest migration", "error", err)
+	return "", nil
 }

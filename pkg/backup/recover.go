@@ -6,7 +6,10 @@ import (
 	"io"
 	"strings"
 	"text/template"
+	"unicode"
 
+	"github.com/bmad-forge/forgectl/pkg/artifact"
+	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
@@ -50,19 +53,22 @@ NEW="${NEW:-{{.NewName}}}"
 5. Definitions, then all data, then indexes, constraints and triggers. This order matters.
 
 ` + "```sh" + `
-set -e
-for part in 10-pre-data 20-data 30-post-data; do
-  for file in "$part"*{{.Suffix}}; do
-    {{.OpenFile}} | pg_restore --exit-on-error --dbname="dbname='$NEW'"
+(
+  set -e
+  export PGDATABASE="$NEW"
+  for part in 10-pre-data 20-data 30-post-data; do
+    for file in "$part"*{{.Suffix}}; do
+      {{.OpenFile}} | pg_restore --exit-on-error --dbname=
+    done
   done
-done
+)
 ` + "```" + `
 
 6. Owner, privileges and settings of the database itself, and statistics for the planner.
 
 ` + "```sh" + `
 {{.Open "05-database.sql"}} | psql --no-psqlrc --quiet --variable=db="$NEW" --variable=after=1 --dbname=postgres
-psql --no-psqlrc --quiet --dbname="dbname='$NEW'" --command='ANALYZE'
+PGDATABASE="$NEW" psql --no-psqlrc --quiet --command='ANALYZE'
 ` + "```" + `
 
 The number of rows that each table must have stands in manifest.json under "fingerprint".
@@ -100,17 +106,18 @@ func (r *databaseRun) writeRecover(ctx context.Context) error {
 		Sealed:   sealed,
 		Suffix:   seal.Suffix(sealed),
 	}
-	_, err := r.draft.Put(ctx, dumpset.RecoverName, func(w io.Writer) error { return recoverTemplate.Execute(w, text) })
+	blob, err := r.draft.Put(ctx, dumpset.RecoverName, func(w io.Writer) error { return recoverTemplate.Execute(w, text) })
 	if err != nil {
 		return fmt.Errorf("write to repository: %w", err)
 	}
+	r.recovery = artifact.Written{Artifact: catalog.Artifact{Name: blob.Name, Bytes: blob.Bytes, SHA256: blob.SHA256}}
 	return nil
 }
 
 // oneLine keeps an odd database name from breaking the heading.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

@@ -134,17 +134,47 @@ func Into(ctx context.Context, o Options) (Result, error) {
 		return r, err
 	}
 	candidate := pgdump.Candidate{Admin: o.Admin, Name: r.Working}
-	note, err := json.Marshal(map[string]string{"forgectl": "restore", "set": o.Set.Ref.String(), "into": o.Into, "started": string(catalog.NewID(o.Now()))})
-	if err != nil {
-		return r, err
-	}
-	if err := candidate.Create(ctx, r.Properties, string(note)); err != nil {
+	if err := o.create(ctx, r, candidate); err != nil {
 		return r, err
 	}
 	if err := o.fill(ctx, &r, candidate); err != nil {
 		return r, errors.Join(err, candidate.Drop(ctx))
 	}
 	return r, nil
+}
+
+// settleTime bounds the two statements that are not interrupted. A server goes
+// on with what it has begun although nobody waits for it any more: then a
+// database would appear, or get its name, after the run has said that it failed.
+const settleTime = 5 * time.Minute
+
+// create makes the working database, or leaves none.
+func (o Options) create(ctx context.Context, r Result, candidate pgdump.Candidate) error {
+	note, err := json.Marshal(map[string]string{"forgectl": "restore", "set": o.Set.Ref.String(), "into": o.Into, "started": string(catalog.NewID(o.Now()))})
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	err = candidate.Create(settled, r.Properties, string(note))
+	var unreached *postgres.ConnectError
+	if err == nil || errors.Is(err, pgdump.ErrExists) || errors.As(err, &unreached) {
+		return err // of that name there is none of ours
+	}
+	return errors.Join(err, candidate.Drop(ctx))
+}
+
+// finish gives the database its name. What was begun is seen through, so that the answer is true.
+func (o Options) finish(ctx context.Context, r Result, candidate pgdump.Candidate) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	return candidate.Finish(settled, r.Properties, o.Into)
 }
 
 func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate) error {
@@ -166,6 +196,9 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 	if err != nil {
 		return err
 	}
+	if f := o.Set.Manifest.Fingerprint; f == nil || f.Level == catalog.FingerprintNone {
+		r.Warnings = append(r.Warnings, "the set has no fingerprint: nothing proves that all rows are there")
+	}
 	for _, stage := range []struct {
 		name string
 		do   func() error
@@ -176,7 +209,7 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 			})
 		}},
 		{"analyze", func() error { return candidate.Analyze(ctx) }},
-		{"finish", func() error { return candidate.Finish(ctx, r.Properties, o.Into) }},
+		{"finish", func() error { return o.finish(ctx, *r, candidate) }},
 	} {
 		start := time.Now()
 		if err := stage.do(); err != nil {
@@ -219,14 +252,19 @@ func (o Options) checkServer(ctx context.Context, p *Plan) error {
 	if server.Standby {
 		return errors.New("the server is a standby: nothing can be restored into it")
 	}
-	exists, err := pgdump.Exists(ctx, o.Admin, o.Into)
+	for _, name := range []string{o.Into, p.Working} {
+		exists, err := pgdump.Exists(ctx, o.Admin, name)
+		if err != nil {
+			return err
+		}
+		if exists {
+			return fmt.Errorf("restore into %s: %w", name, pgdump.ErrExists)
+		}
+	}
+	source, err := o.reader().Source()
 	if err != nil {
 		return err
 	}
-	if exists {
-		return fmt.Errorf("restore into %s: %w", o.Into, pgdump.ErrExists)
-	}
-	source := o.Set.Manifest.Source
 	if server.Version.Major() < source.ServerVersionNum/10000 {
 		return fmt.Errorf("%w: %s, not %s", ErrOlderServer, server.Version, source.ServerVersion)
 	}

@@ -35,10 +35,14 @@ func (o Options) drill(ctx context.Context, v *Verdict, reader dumpset.Reader) e
 	if err != nil || len(v.Damage) > 0 {
 		return err
 	}
+	// What a killed drill left is plain data, and it takes the space that is asked for next.
+	if v.Removed, err = scratch.Sweep(ctx, o.Scratch.Dir, o.Logger); err != nil {
+		v.Warnings = append(v.Warnings, err.Error())
+	}
 	if err := o.checkSpace(v.Set); err != nil {
 		return err
 	}
-	tools, err := o.Finder.Find(ctx, "postgres", v.Set.Manifest.Source.ServerVersionNum/10000)
+	tools, err := o.Finder.Find(ctx, "postgres", needMajor(v.Set.Manifest))
 	if err != nil {
 		return err
 	}
@@ -82,6 +86,9 @@ func (o Options) plan(ctx context.Context, v *Verdict, reader dumpset.Reader) (p
 		}
 		return err
 	}
+	if _, err = reader.Source(); err != nil {
+		return p, g, toc, keep(err)
+	}
 	if p, err = reader.Properties(ctx); err != nil {
 		return p, g, toc, keep(err)
 	}
@@ -90,6 +97,17 @@ func (o Options) plan(ctx context.Context, v *Verdict, reader dumpset.Reader) (p
 	}
 	toc, err = reader.Definitions(ctx)
 	return p, g, toc, keep(err)
+}
+
+// needMajor is the least major version that can load the set: the server must
+// be no older than the one that was dumped, and pg_restore, which comes with it,
+// no older than the pg_dump that wrote the archives.
+func needMajor(m *catalog.Manifest) int {
+	need := m.Source.ServerVersionNum / 10000
+	if v, err := postgres.ParseVersion(m.Tools["pg_dump"]); err == nil {
+		need = max(need, v.Major())
+	}
+	return need
 }
 
 // checkSpace: data with indexes is about what the database was; WAL and
@@ -165,6 +183,9 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 	}
 	if err != nil {
 		return v.judge(ctx, err)
+	}
+	if f := v.Set.Manifest.Fingerprint; f == nil || f.Level == catalog.FingerprintNone {
+		v.Warnings = append(v.Warnings, "the set has no fingerprint: the drill proves that it loads, not that all rows are there")
 	}
 	err = v.stage("compare", func() error {
 		return pgdump.Compare(ctx, candidate.Endpoint(), v.Set.Manifest.Fingerprint, func(done, total int) {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -50,9 +51,10 @@ type Verdict struct {
 	Set      catalog.Set
 	Level    string
 	OK       bool
-	Damage   []error // each a *catalog.DamageError or a *pgdump.DifferenceError
+	Damage   []error // each a *catalog.DamageError, a *pgdump.DifferenceError, or why a healthy server refused to load the set
 	Stages   []catalog.Stage
 	Warnings []string // the set is as it should be, but somebody should look
+	Removed  []string // throwaway servers that killed drills had left
 }
 
 // Seconds is the time that all stages took together.
@@ -102,6 +104,9 @@ func (o Options) withDefaults() Options {
 
 // examine fills in v; its error is about this host.
 func (o Options) examine(ctx context.Context, v *Verdict) error {
+	if !slices.Contains([]string{catalog.LevelChecksum, catalog.LevelDecode, catalog.LevelDrill}, o.Level) {
+		return fmt.Errorf("unknown level %q", o.Level)
+	}
 	if v.Set.Problem != nil {
 		if errors.Is(v.Set.Problem, catalog.ErrDamaged) {
 			v.Damage = append(v.Damage, v.Set.Problem)
@@ -123,8 +128,6 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	}
 	o.Step("hashed")
 	switch o.Level {
-	case catalog.LevelChecksum:
-		return nil
 	case catalog.LevelDecode:
 		return v.stage("decode", func() (err error) {
 			reader.Progress = o.meter("decode", rawBytes(v.Set))
@@ -134,7 +137,7 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	case catalog.LevelDrill:
 		return o.drill(ctx, v, reader)
 	}
-	return fmt.Errorf("unknown level %q", o.Level)
+	return nil
 }
 
 func rawBytes(s catalog.Set) (n int64) {

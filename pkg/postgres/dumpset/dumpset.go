@@ -8,7 +8,6 @@ package dumpset
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -73,14 +72,23 @@ func (r Reader) Hash(ctx context.Context) (damaged []error, err error) {
 		}
 		damaged = append(damaged, list...)
 	}
-	for name := range recorded {
-		damaged = append(damaged, r.damage(name, "not in "+catalog.SumsName))
+	for _, a := range r.Set.Manifest.Artifacts {
+		if _, left := recorded[a.Name]; left {
+			damaged = append(damaged, r.damage(a.Name, "not in "+catalog.SumsName))
+		}
 	}
 	return damaged, nil
 }
 
-func (r Reader) damage(name, why string) error {
-	return &catalog.DamageError{Ref: r.Set.Ref, Artifact: name, Kind: catalog.DamageMalformed, Err: fmt.Errorf("%s", why)}
+func (r Reader) damage(name, why string) error { return r.malformed(name, errors.New(why)) }
+
+// Source is what the manifest says of the server and the database. A database
+// set without it was not written by this program.
+func (r Reader) Source() (*catalog.Source, error) {
+	if r.Set.Manifest == nil || r.Set.Manifest.Source == nil {
+		return nil, r.damage(catalog.ManifestName, "it does not say what the data was taken from")
+	}
+	return r.Set.Manifest.Source, nil
 }
 
 // open streams the artifact whose name begins with base.
