@@ -139,6 +139,9 @@ func (r *databaseRun) do(ctx context.Context) (Result, error) {
 	r.warnings = append(r.warnings, r.draft.Warnings...)
 	set, err := r.write(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // what broke then, broke because of it
+		}
 		// Discard runs even when ctx has ended.
 		return Result{}, errors.Join(err, r.draft.Discard(context.WithoutCancel(ctx)))
 	}

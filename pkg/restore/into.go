@@ -138,6 +138,9 @@ func Into(ctx context.Context, o Options) (Result, error) {
 		return r, err
 	}
 	if err := o.fill(ctx, &r, candidate); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // what broke then, broke because of it
+		}
 		return r, errors.Join(err, candidate.Drop(ctx))
 	}
 	return r, nil

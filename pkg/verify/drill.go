@@ -203,7 +203,7 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 // the server, is not.
 func (v *Verdict) judge(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return err
 	}
 	if errors.Is(err, catalog.ErrDamaged) || errors.Is(err, pgdump.ErrDiffers) || pgdump.Refused(err) {
 		v.Damage = append(v.Damage, err)

@@ -74,6 +74,9 @@ func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
 	o = o.withDefaults()
 	v := Verdict{Set: set, Level: o.Level}
 	if err := o.examine(ctx, &v); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // what broke then, broke because of it
+		}
 		return v, err
 	}
 	v.OK = len(v.Damage) == 0
