@@ -110,15 +110,16 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	if !slices.Contains([]string{catalog.LevelChecksum, catalog.LevelDecode, catalog.LevelDrill}, o.Level) {
 		return fmt.Errorf("unknown level %q", o.Level)
 	}
-	if v.Set.Problem != nil {
-		if errors.Is(v.Set.Problem, catalog.ErrDamaged) {
-			v.Damage = append(v.Damage, v.Set.Problem)
-			return nil
-		}
-		return v.Set.Problem
+	problem := v.Set.Problem
+	if problem != nil && !errors.Is(problem, catalog.ErrDamaged) {
+		return problem
+	}
+	if problem != nil && v.Set.Manifest == nil {
+		v.Damage = append(v.Damage, problem)
+		return nil
 	}
 	reader := dumpset.Reader{Catalog: o.Catalog, Set: v.Set, Unlock: o.Unlock}
-	if o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
+	if problem == nil && o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
 		return fmt.Errorf("%s: %w", v.Set.Ref, seal.ErrNoSecretKey)
 	}
 	err := v.stage("checksum", func() (err error) {
@@ -126,8 +127,14 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		v.Damage, err = reader.Hash(ctx)
 		return err
 	})
-	if err != nil || len(v.Damage) > 0 {
+	if err != nil {
 		return err
+	}
+	if problem != nil && !slices.ContainsFunc(v.Damage, func(d error) bool { return sameFile(d, problem) }) {
+		v.Damage = append([]error{problem}, v.Damage...)
+	}
+	if len(v.Damage) > 0 {
+		return nil
 	}
 	o.Step("hashed")
 	switch o.Level {
@@ -141,6 +148,12 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		return o.drill(ctx, v, reader)
 	}
 	return nil
+}
+
+// sameFile reports whether both are damage of one file.
+func sameFile(a, b error) bool {
+	var first, second *catalog.DamageError
+	return errors.As(a, &first) && errors.As(b, &second) && first.Artifact == second.Artifact
 }
 
 func rawBytes(s catalog.Set) (n int64) {
