@@ -155,7 +155,7 @@ func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
 		}
 		verified := s.Warn("never")
 		if v := l.Verified; v != nil {
-			verified = v.Level + " " + ui.Age(a.Now().Sub(v.Time)) + " ago"
+			verified = v.Level + " " + ago(a.Now().Sub(v.Time))
 		}
 		sealed := strings.Join(l.SealedTo, ", ")
 		if sealed == "" {
@@ -164,6 +164,14 @@ func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
 		t.Row(l.Set, ui.Age(time.Duration(l.AgeSeconds)*time.Second), ui.Bytes(l.Bytes), ratio, rows, sealed, verified, paintState(s, l))
 	}
 	return t.Flush()
+}
+
+// ago is how long something is past, in words.
+func ago(d time.Duration) string {
+	if age := ui.Age(d); age != "now" {
+		return age + " ago"
+	}
+	return "just now"
 }
 
 func paintState(s *ui.Streams, l listedSet) string {

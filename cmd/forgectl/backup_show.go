@@ -95,7 +95,7 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {
 	row("set", l.Set)
 	row("state", paintState(out, l))
 	row("path", l.Path)
-	row("started", timestamp(l.Started)+", "+ui.Age(time.Duration(l.AgeSeconds)*time.Second)+" ago")
+	row("started", timestamp(l.Started)+", "+ago(time.Duration(l.AgeSeconds)*time.Second))
 	if m := s.Manifest; m != nil {
 		a.showManifest(row, m, l)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -21,17 +22,29 @@ import (
 // forgectl-demo, which has a command that does whatever the frame has to cope
 // with.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withServer{m}, map[string]func(){
 		"forgectl":      main,
 		"forgectl-demo": func() { os.Exit(start(newDemoRoot)) },
 	})
 }
 
+// withServer runs the tests, and then ends the PostgreSQL server that some of
+// them share.
+type withServer struct{ m *testing.M }
+
+func (w withServer) Run() int { return scratchtest.Run(w.m) }
+
 // TestScripts runs every file of testdata/script. Each script has a home, a
 // configuration and a state directory of its own.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scripts("testdata/script", nil))
+}
+
+// scripts are the parameters that all directories of scripts share; more is
+// called after the common set-up.
+func scripts(dir string, more func(env *testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
@@ -44,15 +57,20 @@ func TestScripts(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(env.WorkDir, "repository"), 0o700); err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(env.WorkDir, "forgectl.yaml"), []byte("repository: "+env.WorkDir+"/repository\n"), 0o600)
+			err := os.WriteFile(filepath.Join(env.WorkDir, "forgectl.yaml"), []byte("repository: "+env.WorkDir+"/repository\n"), 0o600)
+			if err != nil || more == nil {
+				return err
+			}
+			return more(env)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":    exits,
 			"terminal": terminal,
 			"waitfor":  waitFor,
 			"signal":   sendSignal,
+			"sql":      runSQL,
 		},
-	})
+	}
 }
 
 // exits runs a program and checks its exit code: exits CODE PROGRAM ARGS...

@@ -37,7 +37,7 @@ func terminal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd.Err = nil
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "PATH", "TERM", "NO_COLOR", "FORGECTL_CONFIG", "FORGECTL_STATE_DIR", "TMPDIR", "GORACE"} {
+	for _, name := range []string{"HOME", "PATH", "TERM", "NO_COLOR", "FORGECTL_CONFIG", "FORGECTL_STATE_DIR", "TMPDIR", "GORACE", "DB_NAME", "DATABASE_URL"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

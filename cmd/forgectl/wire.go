@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -66,11 +67,12 @@ func repositoryError(path string, err error) error {
 	return withHint(err, "forgectl config show repository")
 }
 
-// plainPath drops the path that the os package adds: it has been named.
+// plainPath drops the path that came with an error of the system: it has been
+// named.
 func plainPath(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
 	}
 	return err
 }
