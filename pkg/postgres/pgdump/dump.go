@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -42,7 +44,7 @@ type Said struct {
 // guard has locked already. It only ever waits behind a session that itself
 // waits for the guard (an ALTER or TRUNCATE that queued in between), and would
 // wait for ever; while it does, the application waits too.
-const ownLockWait = "5s"
+const ownLockWait = 5 * time.Second
 
 // Part writes one archive, custom format without compression, to w, and
 // returns what pg_dump had to say. w gets the bytes as they come; when Part
@@ -50,7 +52,7 @@ const ownLockWait = "5s"
 func (d Dumper) Part(ctx context.Context, part Part, snapshot string, w io.Writer) ([]Said, error) {
 	said, err := d.run(ctx, "pg_dump", w,
 		"--format=custom", "--compress=0", "--section="+string(part),
-		"--snapshot="+snapshot, "--lock-wait-timeout="+ownLockWait, "--no-password")
+		"--snapshot="+snapshot, "--lock-wait-timeout="+strconv.FormatInt(ownLockWait.Milliseconds(), 10), "--no-password")
 	var failed *proc.Error
 	if errors.As(err, &failed) && lockTimedOut(failed.Stderr) {
 		return said, fmt.Errorf("dump %s: %w", part, &BusyError{Tables: lockedTables(failed.Stderr)})

@@ -26,6 +26,9 @@ func Measure(ctx context.Context, g *Guard, level string, progress func(bytes in
 		return nil, fmt.Errorf("take fingerprint: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := lockAll(ctx, conn, g.Relations); err != nil {
+		return nil, fmt.Errorf("take fingerprint: %w", err)
+	}
 	for _, r := range g.Relations {
 		if !r.HasData(g.Server.Standby) {
 			continue
@@ -46,6 +49,22 @@ func Measure(ctx context.Context, g *Guard, level string, progress func(bytes in
 		return nil, fmt.Errorf("take fingerprint: %w", err)
 	}
 	return f, nil
+}
+
+// lockAll takes all locks at the start, as pg_dump does: once it has them, a
+// session that queues for the guard to end can no longer stand in the way.
+func lockAll(ctx context.Context, q querier, relations []Relation) error {
+	for _, r := range relations {
+		name := postgres.QuoteIdent(r.Schema, r.Name)
+		_, err := q.Exec(ctx, "LOCK TABLE ONLY "+name+" IN ACCESS SHARE MODE")
+		if errorCode(err) == codeLockTimeout {
+			return busy(ctx, q, r)
+		}
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // measureTable counts, and at level full hashes, the rows of t.
@@ -100,7 +119,11 @@ func readSequences(ctx context.Context, q querier) ([]catalog.Sequence, error) {
 	for i := range names {
 		s := &names[i]
 		name := postgres.QuoteIdent(s.Schema, s.Name)
-		if err := q.QueryRow(ctx, "SELECT last_value, is_called FROM "+name).Scan(&s.Value, &s.Called); err != nil {
+		err := q.QueryRow(ctx, "SELECT last_value, is_called FROM "+name).Scan(&s.Value, &s.Called)
+		if errorCode(err) == codeLockTimeout {
+			return nil, &BusyError{Tables: []string{name}}
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read sequence %s: %w", name, err)
 		}
 	}
@@ -119,8 +142,10 @@ func sequenceNames(ctx context.Context, q querier) ([]catalog.Sequence, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s catalog.Sequence, err error) {
-		return s, row.Scan(&s.Schema, &s.Name)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (catalog.Sequence, error) {
+		var s catalog.Sequence
+		err := row.Scan(&s.Schema, &s.Name)
+		return s, err
 	})
 }
 
@@ -239,7 +264,8 @@ func compareTable(ctx context.Context, q querier, want catalog.Table, level stri
 	return "", nil
 }
 
-// extraTables names tables that have rows although the fingerprint does not know them.
+// extraTables names tables that the fingerprint does not know. Those of an
+// extension are its own: another version of it may have more of them.
 func extraTables(ctx context.Context, q querier, want *catalog.Fingerprint) ([]string, error) {
 	relations, err := listRelations(ctx, q)
 	if err != nil {
@@ -252,7 +278,7 @@ func extraTables(ctx context.Context, q querier, want *catalog.Fingerprint) ([]s
 	var found []string
 	for _, r := range relations {
 		// An unlogged table of a standby is there, empty.
-		if r.HasData(false) && !r.Unlogged && !known[[2]string{r.Schema, r.Name}] {
+		if r.HasData(false) && !r.Unlogged && !r.extension && !known[[2]string{r.Schema, r.Name}] {
 			found = append(found, fmt.Sprintf("table %s is not in the backup", postgres.QuoteIdent(r.Schema, r.Name)))
 		}
 	}
@@ -268,11 +294,22 @@ func compareSequences(ctx context.Context, q querier, want []catalog.Sequence) (
 	for _, s := range got {
 		byName[[2]string{s.Schema, s.Name}] = s
 	}
-	increments, err := sequenceIncrements(ctx, q)
+	kinds, err := sequenceKinds(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	var found []string
+	known := map[[2]string]bool{}
+	for _, w := range want {
+		known[[2]string{w.Schema, w.Name}] = true
+	}
+	for _, s := range got {
+		key := [2]string{s.Schema, s.Name}
+		// Those of unlogged tables are not read on a standby.
+		if !known[key] && !kinds[key].unlogged {
+			found = append(found, fmt.Sprintf("sequence %s is not in the backup", postgres.QuoteIdent(s.Schema, s.Name)))
+		}
+	}
 	for _, w := range want {
 		key := [2]string{w.Schema, w.Name}
 		name := postgres.QuoteIdent(w.Schema, w.Name)
@@ -283,7 +320,7 @@ func compareSequences(ctx context.Context, q querier, want []catalog.Sequence) (
 		}
 		// Moving on means the way the sequence counts.
 		behind := g.Value < w.Value
-		if increments[key] < 0 {
+		if kinds[key].increment < 0 {
 			behind = g.Value > w.Value
 		}
 		if behind || g.Value == w.Value && w.Called && !g.Called {
@@ -293,22 +330,25 @@ func compareSequences(ctx context.Context, q querier, want []catalog.Sequence) (
 	return found, nil
 }
 
-func sequenceIncrements(ctx context.Context, q querier) (map[[2]string]int64, error) {
-	rows, err := q.Query(ctx, `SELECT schemaname::text, sequencename::text, increment_by FROM pg_catalog.pg_sequences`)
+type sequenceKind struct {
+	increment int64
+	unlogged  bool
+}
+
+func sequenceKinds(ctx context.Context, q querier) (map[[2]string]sequenceKind, error) {
+	rows, err := q.Query(ctx, `SELECT n.nspname::text, c.relname::text, s.seqincrement, c.relpersistence = 'u'
+		FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`)
 	if err != nil {
 		return nil, fmt.Errorf("list sequences: %w", err)
 	}
-	defer rows.Close()
-	increments := map[[2]string]int64{}
-	for rows.Next() {
-		var key [2]string
-		var by int64
-		if err := rows.Scan(&key[0], &key[1], &by); err != nil {
-			return nil, fmt.Errorf("list sequences: %w", err)
-		}
-		increments[key] = by
+	kinds := map[[2]string]sequenceKind{}
+	var key [2]string
+	var kind sequenceKind
+	_, err = pgx.ForEachRow(rows, []any{&key[0], &key[1], &kind.increment, &kind.unlogged}, func() error { kinds[key] = kind; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("list sequences: %w", err)
 	}
-	return increments, rows.Err()
+	return kinds, nil
 }
 
 func compareLargeObjects(ctx context.Context, q querier, want *catalog.LargeObjects) ([]string, error) {

@@ -117,13 +117,13 @@ func (g *Guard) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.checkRights(ctx, listed); err != nil {
-		return err
-	}
-	if g.Unseen, err = g.listUnseen(ctx); err != nil {
-		return err
-	}
 	for range maxRounds {
+		if err := g.checkRights(ctx, listed); err != nil {
+			return err
+		}
+		if g.Unseen, err = g.listUnseen(ctx); err != nil {
+			return err
+		}
 		settled, err := g.lockAndExport(ctx, listed)
 		if err != nil || settled {
 			return err
@@ -157,8 +157,8 @@ func (g *Guard) lockAndExport(ctx context.Context, listed []Relation) (settled b
 		case err == nil:
 		case code == "42P01" || code == "3F000" || code == "42809": // dropped or replaced since it was listed
 			return false, nil
-		case code == "55P03": // lock_not_available
-			return false, g.busy(ctx, r)
+		case code == codeLockTimeout || code == codeDeadlock: // whoever holds it may wait for one that we hold
+			return false, busy(ctx, g.conn, r)
 		default:
 			return false, fmt.Errorf("lock %s: %w", postgres.QuoteIdent(r.Schema, r.Name), err)
 		}
@@ -174,8 +174,16 @@ func (g *Guard) lockAndExport(ctx context.Context, listed []Relation) (settled b
 		return false, err
 	}
 	g.options.Step("exported")
-	return g.holdsAll(ctx)
+	if settled, err = g.holdsAll(ctx); err != nil || !settled {
+		return false, err
+	}
+	return true, measureSizes(ctx, g.conn, g.Relations)
 }
+
+const (
+	codeLockTimeout = "55P03" // lock_not_available
+	codeDeadlock    = "40P01"
+)
 
 // holdsAll asks the lock table itself whether every table of the snapshot is
 // locked: names may have moved from one table to another meanwhile.
@@ -201,24 +209,27 @@ func (g *Guard) holdsAll(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// busy finds out who stands in the way of a lock on r.
-func (g *Guard) busy(ctx context.Context, r Relation) error {
+// busy finds out who stands in the way of a lock on r, and ends q's transaction for that.
+func busy(ctx context.Context, q querier, r Relation) error {
 	e := &BusyError{Tables: []string{postgres.QuoteIdent(r.Schema, r.Name)}}
-	if _, err := g.conn.Exec(ctx, "ROLLBACK"); err != nil {
+	if _, err := q.Exec(ctx, "ROLLBACK"); err != nil {
 		return e
 	}
-	e.Holders, _ = lockHolders(ctx, g.conn, r.OID)
+	e.Holders, _ = lockHolders(ctx, q, r.OID)
 	return e
 }
 
 // lockHolders describes the sessions whose lock on a table conflicts with
 // ACCESS SHARE, or which wait for such a lock.
 func lockHolders(ctx context.Context, q querier, oid uint32) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT format('pid %s (%s, %s): %s', a.pid, coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), '?'),
-			left(regexp_replace(coalesce(nullif(a.query, ''), '<not visible to this role>'), '\s+', ' ', 'g'), 80))
-		FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
-		WHERE l.relation = $1 AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid()
-		ORDER BY l.granted DESC, a.pid LIMIT 5`, oid)
+	// A prepared transaction has no pid.
+	rows, err := q.Query(ctx, `SELECT CASE WHEN l.pid IS NULL THEN 'a prepared transaction, see pg_prepared_xacts'
+			ELSE format('pid %s (%s, %s): %s', l.pid, coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), '?'),
+			left(regexp_replace(coalesce(nullif(a.query, ''), '<not visible to this role>'), '\s+', ' ', 'g'), 80)) END
+		FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)
+		WHERE l.relation = $1 AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+			AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+		ORDER BY l.granted DESC, l.pid LIMIT 5`, oid)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +266,7 @@ func (g *Guard) watch(ctx context.Context) context.Context {
 }
 
 // Close ends the session after comparing every table with what it was at the
-// start: existence, file and columns. The comparison runs outside the snapshot
+// start: existence, name, file and columns. The comparison runs outside the snapshot
 // but under the locks. The context that OpenGuard returned ends here.
 func (g *Guard) Close(ctx context.Context) error {
 	g.stop()
@@ -285,6 +296,10 @@ func (g *Guard) Close(ctx context.Context) error {
 		switch {
 		case !exists:
 			return fmt.Errorf("compare %s: it is gone: %w", name, ErrChanged)
+		case after.Schema != before.Schema || after.Name != before.Name:
+			// The lock keeps the table's own name, but not that of its schema. Whoever
+			// reads by name may have read another table.
+			return fmt.Errorf("compare %s: it is %s now: %w", name, postgres.QuoteIdent(after.Schema, after.Name), ErrChanged)
 		case after.filenode != before.filenode:
 			return fmt.Errorf("compare %s: it was rewritten: %w", name, ErrChanged)
 		case after.columns != before.columns:

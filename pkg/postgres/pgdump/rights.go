@@ -1,6 +1,7 @@
 package pgdump
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,28 +66,22 @@ func (g *Guard) checkRights(ctx context.Context, listed []Relation) error {
 	}
 	e := &RightsError{Role: g.Server.Role}
 	role := postgres.QuoteIdent(g.Server.Role)
-	readAll := "GRANT pg_read_all_data TO " + role + ";"
+	readAll, err := g.readAllRemedy(ctx, role)
+	if err != nil {
+		return err
+	}
 	for _, find := range []struct {
 		what, sql string
 		remedy    func(object string) string
 	}{
 		{"schema", schemasQuery, func(o string) string {
-			if g.Server.Version.Major() >= 14 {
-				return readAll
-			}
-			return "GRANT USAGE ON SCHEMA " + o + " TO " + role + ";"
+			return cmp.Or(readAll, "GRANT USAGE ON SCHEMA "+o+" TO "+role+";")
 		}},
 		{"table", tablesQuery, func(o string) string {
-			if g.Server.Version.Major() >= 14 {
-				return readAll
-			}
-			return "GRANT SELECT ON " + o + " TO " + role + ";"
+			return cmp.Or(readAll, "GRANT SELECT ON "+o+" TO "+role+";")
 		}},
 		{"sequence", sequencesQuery, func(o string) string {
-			if g.Server.Version.Major() >= 14 {
-				return readAll
-			}
-			return "GRANT SELECT ON SEQUENCE " + o + " TO " + role + ";"
+			return cmp.Or(readAll, "GRANT SELECT ON SEQUENCE "+o+" TO "+role+";")
 		}},
 		{"rows hidden by row security of", rowSecurityQuery, func(string) string { return "ALTER ROLE " + role + " BYPASSRLS;" }},
 	} {
@@ -112,6 +107,23 @@ func (g *Guard) checkRights(ctx context.Context, listed []Relation) error {
 		return e
 	}
 	return nil
+}
+
+// readAllRemedy is the one grant that covers schemas, tables and sequences, or
+// "" where there is none: before PostgreSQL 14, and before 16 for a role that
+// does not inherit.
+func (g *Guard) readAllRemedy(ctx context.Context, role string) (string, error) {
+	var inherits bool
+	err := g.conn.QueryRow(ctx, "SELECT rolinherit FROM pg_catalog.pg_roles WHERE rolname = current_user").Scan(&inherits)
+	switch major := g.Server.Version.Major(); {
+	case err != nil:
+		return "", fmt.Errorf("check rights: %w", err)
+	case major >= 14 && inherits:
+		return "GRANT pg_read_all_data TO " + role + ";", nil
+	case major >= 16:
+		return "GRANT pg_read_all_data TO " + role + " WITH INHERIT TRUE;", nil
+	}
+	return "", nil
 }
 
 // listUnseen names what pg_dump leaves out without a word, because the role is
@@ -155,13 +167,18 @@ func collectStrings(ctx context.Context, q querier, sql string, oids []uint32) (
 
 const (
 	schemasQuery = `SELECT DISTINCT quote_ident(n.nspname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.oid = ANY($1::oid[]) AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 1`
+		WHERE (c.oid = ANY($1::oid[]) OR ` + dumpedSequence + `) AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 1`
 	tablesQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.oid = ANY($1::oid[]) AND NOT has_table_privilege(c.oid, 'SELECT') ORDER BY 1`
-	// The argument is not needed, but every query of the list gets it.
+	// The argument is not needed, but every query of the list gets it. CASE, because the planner may ask for the
+	// privilege before it looks at the kind, and has_sequence_privilege fails for what is no sequence.
 	sequencesQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-			AND c.oid <> ALL($1::oid[]) AND NOT has_sequence_privilege(c.oid, 'SELECT') ORDER BY 1`
+		WHERE ` + dumpedSequence + ` AND c.oid <> ALL($1::oid[]) AND CASE WHEN c.relkind = 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') END ORDER BY 1`
+	// Of an extension's own sequences pg_dump reads those that it configures.
+	dumpedSequence = `(c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
+			WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+				AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND c.oid <> ALL(coalesce(x.extconfig, '{}'))))`
 	// The session runs with row_security=off, under which row_security_active
 	// still answers true for a table whose policies apply to the role.
 	rowSecurityQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -3,6 +3,7 @@ package pgdump
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,6 +49,10 @@ func pin(ctx context.Context, conn *pgx.Conn, version postgres.Version) error {
 	return nil
 }
 
+// sessionLockWait bounds a wait for a lock in a session beside the guard's. It
+// only ever waits behind somebody who waits for the guard, and would for ever.
+func (g *Guard) sessionLockWait() time.Duration { return min(g.options.LockTimeout, ownLockWait) }
+
 // Session opens another session in the guard's snapshot, read only. The caller closes it.
 func (g *Guard) Session(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := g.endpoint.Connect(ctx)
@@ -57,6 +62,10 @@ func (g *Guard) Session(ctx context.Context) (*pgx.Conn, error) {
 	if err := beginIn(ctx, conn, g.Server.Version, g.Snapshot); err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
 		return nil, err
+	}
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", g.sessionLockWait().Milliseconds())); err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("set lock_timeout: %w", err)
 	}
 	return conn, nil
 }
