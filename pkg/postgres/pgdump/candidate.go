@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,7 +64,8 @@ func (c Candidate) Finish(ctx context.Context, p Properties, name string) error 
 				if errorCode(err) == "42P04" {
 					return fmt.Errorf("rename %s to %s: %w", c.Name, name, ErrExists)
 				}
-				return fmt.Errorf("finish %s: %s: %w", c.Name, sql, err)
+				what, _, _ := strings.Cut(sql, settingTo) // the value of a setting may be a secret
+				return fmt.Errorf("finish %s: %s: %w", c.Name, what, err)
 			}
 		}
 		if err := tx.Commit(ctx); err != nil {

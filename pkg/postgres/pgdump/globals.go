@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
@@ -32,7 +33,7 @@ const globalsHead = "-- forgectl globals "
 
 // Globals writes 00-globals.sql: the head line, then what pg_dumpall
 // --globals-only prints. Password hashes are in it only when asked for, and
-// only a superuser can read them.
+// only a superuser or a member of pg_read_all_data can read them.
 func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writer) ([]Said, error) {
 	head := Globals{Passwords: passwords}
 	conn, err := g.Session(ctx)
@@ -50,7 +51,9 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 	if err := writeHead(w, globalsHead, head); err != nil {
 		return nil, fmt.Errorf("dump globals: %w", err)
 	}
-	args := []string{"--globals-only", "--no-password"}
+	// Without --database it would connect to postgres or template1, where this
+	// role may have no business. The name is read as a connection string.
+	args := []string{"--globals-only", "--no-password", "--database=" + postgres.Params{"dbname": d.Endpoint.Database()}.String()}
 	if !passwords {
 		args = append(args, "--no-role-passwords")
 	}
@@ -59,7 +62,7 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 		err = fmt.Errorf("dump globals: %w", err)
 		var failed *proc.Error
 		if passwords && errors.As(err, &failed) {
-			err = fmt.Errorf("%w (password hashes need a superuser)", err)
+			err = fmt.Errorf("%w (password hashes need a superuser or pg_read_all_data)", err)
 		}
 	}
 	return said, err
@@ -68,7 +71,8 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 // ReadGlobals reads the head of 00-globals.sql.
 func ReadGlobals(r io.Reader) (Globals, error) {
 	var g Globals
-	return g, readHead(r, globalsHead, &g)
+	err := readHead(r, globalsHead, &g)
+	return g, err
 }
 
 // writeHead puts v into one comment line. JSON escapes every line break, so

@@ -72,7 +72,8 @@ func WriteProperties(ctx context.Context, g *Guard, w io.Writer) (Properties, er
 // ReadProperties reads the head of 05-database.sql.
 func ReadProperties(r io.Reader) (Properties, error) {
 	var p Properties
-	return p, readHead(r, propertiesHead, &p)
+	err := readHead(r, propertiesHead, &p)
+	return p, err
 }
 
 // localeColumns selects provider, ICU or builtin locale, and rules by version:
@@ -102,7 +103,7 @@ func readProperties(ctx context.Context, conn *pgx.Conn, v postgres.Version) (Pr
 	p.LocaleProvider = map[string]string{"c": "libc", "i": "icu", "b": "builtin"}[provider]
 	rows, err := conn.Query(ctx, `SELECT coalesce(r.rolname, ''), a.privilege_type, a.is_grantable
 		FROM pg_catalog.pg_database d, aclexplode(d.datacl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-		WHERE d.datname = current_database() ORDER BY 1, 2`)
+		WHERE d.datname = current_database() AND (a.grantee = 0 OR r.rolname IS NOT NULL) ORDER BY 1, 2`)
 	if err == nil {
 		p.ACL, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Grant])
 	}
@@ -150,6 +151,9 @@ func (p Properties) Create(name string, v postgres.Version) string {
 	return b.String()
 }
 
+// settingTo stands between a setting's name and its value.
+const settingTo = " TO "
+
 // After are the statements that give a loaded database the rest of its
 // properties: owner, limit, comment, privileges, settings. They come last,
 // because a setting such as default_transaction_read_only would hinder the load.
@@ -181,7 +185,10 @@ func (p Properties) After(name string) []string {
 		if s.Role != "" {
 			subject = "ROLE " + postgres.QuoteIdent(s.Role) + " IN DATABASE " + db
 		}
-		all = append(all, "ALTER "+subject+" SET "+postgres.QuoteIdent(s.Name)+" TO "+settingValue(s.Name, s.Value))
+		all = append(all, "ALTER "+subject+" SET "+postgres.QuoteIdent(s.Name)+settingTo+settingValue(s.Name, s.Value))
+	}
+	if p.IsTemplate {
+		all = append(all, "ALTER DATABASE "+db+" IS_TEMPLATE true")
 	}
 	return all
 }
@@ -214,7 +221,7 @@ func settingValue(name, value string) string {
 	}
 	elements := splitIdentifiers(value)
 	if len(elements) == 0 {
-		return "''"
+		return "''" // no element and one empty element are written alike
 	}
 	for i, e := range elements {
 		elements[i] = postgres.QuoteLiteral(e)
@@ -226,12 +233,13 @@ func settingValue(name, value string) string {
 func splitIdentifiers(list string) []string {
 	var all []string
 	var b strings.Builder
-	quoted := false
+	quoted, wasQuoted := false, false
 	flush := func() {
-		if s := strings.TrimSpace(b.String()); s != "" {
-			all = append(all, s)
+		if b.Len() > 0 || wasQuoted {
+			all = append(all, b.String())
 		}
 		b.Reset()
+		wasQuoted = false
 	}
 	for i := 0; i < len(list); i++ {
 		switch c := list[i]; {
@@ -239,7 +247,8 @@ func splitIdentifiers(list string) []string {
 			b.WriteByte('"')
 			i++
 		case c == '"':
-			quoted = !quoted
+			quoted, wasQuoted = !quoted, true
+		case c == ' ' && !quoted: // only between the elements
 		case c == ',' && !quoted:
 			flush()
 		default:
@@ -261,7 +270,7 @@ func (p Properties) script(v postgres.Version) string {
 		return strings.ReplaceAll(sql, postgres.QuoteIdent(marker), `:"db"`) + ";\n"
 	}
 	var b strings.Builder
-	b.WriteString("\\set ON_ERROR_STOP on\n\\if :{?db}\n\\else\n\\set db " + psqlQuote(p.Name) + "\n\\endif\n\\if :{?after}\n")
+	b.WriteString("\\set ON_ERROR_STOP on\n\\encoding UTF8\n\\if :{?db}\n\\else\n\\set db " + psqlQuote(p.Name) + "\n\\endif\n\\if :{?after}\n")
 	for _, sql := range p.After(marker) {
 		b.WriteString(name(sql))
 	}
