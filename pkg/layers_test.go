@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"postgres":  engine,
 	"retention": engine,
 
+	"health":            domain,
 	"media":             domain,
 	"postgres/cutover":  domain,
 	"postgres/dumpset":  domain,
@@ -63,6 +64,8 @@ var layers = map[string]int{
 	"service":                      domain,
 
 	"backup":  operation,
+	"doctor":  operation,
+	"prune":   operation,
 	"restore": operation,
 	"verify":  operation,
 
