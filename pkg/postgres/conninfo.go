@@ -26,7 +26,7 @@ func ParseConninfo(s string) (Params, error) {
 		case "postgres", "postgresql", "psql", "pgsql", "postgis":
 			return parseURI(rest)
 		}
-		return nil, fmt.Errorf("%w: scheme %q is not postgres://", ErrConninfo, scheme)
+		return nil, fmt.Errorf("%w: its scheme is not postgres://", ErrConninfo)
 	}
 	return parseKeywords(s)
 }
@@ -35,11 +35,24 @@ func ParseConninfo(s string) (Params, error) {
 // it refuses several hosts and a percent-encoded socket directory.
 func parseURI(rest string) (Params, error) {
 	p := Params{}
-	rest, query, _ := strings.Cut(rest, "?")
-	authority, database, _ := strings.Cut(rest, "/")
-	if i := strings.LastIndex(authority, "@"); i >= 0 {
-		user, password, hasPassword := strings.Cut(authority[:i], ":")
-		authority = authority[i+1:]
+	// A password may hold a question mark, so user and password come off first;
+	// what a slash ends, no user information can follow.
+	credentials, after := "", rest
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
+		end := len(rest)
+		if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+			end = slash
+		}
+		if query := strings.IndexByte(rest[i:], '?'); query >= 0 {
+			end = min(end, i+query)
+		}
+		i = strings.LastIndexByte(rest[:end], '@') // an unescaped @ in the password does no harm
+		credentials, after = rest[:i+1], rest[i+1:]
+	}
+	after, query, _ := strings.Cut(after, "?")
+	authority, database, _ := strings.Cut(after, "/")
+	if credentials != "" {
+		user, password, hasPassword := strings.Cut(credentials[:len(credentials)-1], ":")
 		if err := p.setEscaped("user", user); err != nil {
 			return nil, err
 		}
@@ -62,8 +75,8 @@ func parseURI(rest string) (Params, error) {
 			continue
 		}
 		key, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return nil, fmt.Errorf("%w: parameter %q has no value", ErrConninfo, key)
+		if !ok || !validKeyword(key) {
+			return nil, fmt.Errorf("%w: a parameter after '?' is not keyword=value", ErrConninfo)
 		}
 		if key == "ssl" && value == "true" { // JDBC spelling that libpq accepts too
 			key, value = "sslmode", "require"
@@ -114,21 +127,36 @@ func (p Params) setEscaped(key, value string) error {
 	return nil
 }
 
+// whitespace is what C's isspace takes for it, which libpq asks.
+const whitespace = " \t\n\v\f\r"
+
+// validKeyword holds for the names of libpq's parameters and of settings.
+func validKeyword(key string) bool {
+	for _, c := range []byte(key) {
+		if c != '_' && c != '.' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return key != ""
+}
+
 // parseKeywords reads "key = value key='quoted \' value'".
 func parseKeywords(s string) (Params, error) {
 	p := Params{}
-	for s = strings.TrimLeft(s, " \t\r\n"); s != ""; s = strings.TrimLeft(s, " \t\r\n") {
+	for s = strings.TrimLeft(s, whitespace); s != ""; s = strings.TrimLeft(s, whitespace) {
 		key, rest, ok := strings.Cut(s, "=")
-		key = strings.TrimSpace(key)
-		if !ok || key == "" || strings.ContainsAny(key, " \t\r\n'\\") {
+		key = strings.Trim(key, whitespace)
+		if !ok || !validKeyword(key) {
 			return nil, fmt.Errorf("%w: expected keyword=value", ErrConninfo)
 		}
-		value, rest, err := readValue(strings.TrimLeft(rest, " \t\r\n"))
+		// What stands in the place of a keyword may be the rest of a password with
+		// a space in it, so no message repeats it.
+		value, rest, err := readValue(strings.TrimLeft(rest, whitespace))
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrConninfo, key, err)
+			return nil, fmt.Errorf("%w: %w", ErrConninfo, err)
 		}
 		if strings.ContainsRune(value, 0) {
-			return nil, fmt.Errorf("%w: %s: zero byte", ErrConninfo, key)
+			return nil, fmt.Errorf("%w: zero byte", ErrConninfo)
 		}
 		p[key] = value
 		s = rest
@@ -151,7 +179,7 @@ func readValue(s string) (value, rest string, err error) {
 			b.WriteByte(s[i])
 		case quoted && c == '\'':
 			return b.String(), s[i+1:], nil
-		case !quoted && strings.IndexByte(" \t\r\n", c) >= 0:
+		case !quoted && strings.IndexByte(whitespace, c) >= 0:
 			return b.String(), s[i:], nil
 		default:
 			b.WriteByte(c)

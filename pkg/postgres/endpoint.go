@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,9 @@ func Resolve(ctx context.Context, t Target) (*Endpoint, error) {
 	if t.Password != "" {
 		params["password"] = t.Password
 	}
+	if err := checkKeywords(params); err != nil {
+		return nil, err
+	}
 	config, err := parseConfig(params)
 	if err != nil {
 		return nil, err
@@ -62,14 +66,67 @@ func Resolve(ctx context.Context, t Target) (*Endpoint, error) {
 		config:  config,
 		environ: childEnviron(t.Environ),
 	}
-	if err := e.assumeUser(t.OSUser); err != nil {
+	if file := params["servicefile"]; file != "" { // pgx knows this keyword, libpq only the variable
+		e.params = e.params.Without("servicefile")
+		e.environ = append(e.environ, "PGSERVICEFILE="+file)
+	}
+	named := params["user"] != "" || slices.ContainsFunc(t.Environ, func(kv string) bool {
+		return strings.HasPrefix(kv, "PGUSER=") && kv != "PGUSER="
+	})
+	if err := e.assumeUser(t.OSUser, named, params["passfile"]); err != nil {
 		return nil, err
+	}
+	if config.Database == "" {
+		config.Database = config.User // as the server has it
 	}
 	return e, e.pinHost(ctx)
 }
 
+// libpqOnly are keywords that children understand and pgx does not: it would
+// send them to the server as settings. None of them decides whom we trust.
+var libpqOnly = []string{
+	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+	"gssencmode", "gsslib", "gssdelegation", "sslcompression", "load_balance_hosts", "fallback_application_name",
+}
+
+// known are the other keywords that both understand.
+var known = []string{
+	"host", "port", "user", "dbname", "password", "passfile", "service", "servicefile",
+	"connect_timeout", "application_name", "options", "client_encoding", "target_session_attrs",
+	"sslmode", "sslcert", "sslkey", "sslrootcert", "sslsni", "sslnegotiation", "sslcertmode", "channel_binding", "require_auth",
+	"min_protocol_version", "max_protocol_version", "krbsrvname",
+}
+
+// refused are keywords of libpq that cannot be kept, and why.
+var refused = map[string]string{
+	"hostaddr":                 "is not supported: give the address as host",
+	"sslpassword":              "is not supported, it would be seen in the arguments of pg_dump: use a key file without a passphrase",
+	"sslcrl":                   "is not supported",
+	"sslcrldir":                "is not supported",
+	"ssl_min_protocol_version": "is not supported",
+	"ssl_max_protocol_version": "is not supported",
+	"requirepeer":              "is not supported",
+	"requiressl":               "is not supported: use sslmode",
+	"replication":              "is not supported",
+}
+
+// checkKeywords refuses what either our own connection or a child's would not
+// understand, before anything is contacted. An unknown keyword is not named: it
+// may be a piece of a password.
+func checkKeywords(params Params) error {
+	for key := range params {
+		if why := refused[key]; why != "" {
+			return fmt.Errorf("%w: %s %s", ErrConninfo, key, why)
+		}
+		if !slices.Contains(known, key) && !slices.Contains(libpqOnly, key) {
+			return fmt.Errorf("%w: it has a keyword that PostgreSQL's client library does not know", ErrConninfo)
+		}
+	}
+	return nil
+}
+
 func parseConfig(params Params) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(params.String())
+	config, err := pgx.ParseConfig(params.Without(libpqOnly...).String())
 	if err != nil {
 		// pgx repeats the connection string in its message, password and all.
 		if inner := errors.Unwrap(err); inner != nil {
@@ -95,19 +152,23 @@ func redact(s, secret string) string {
 
 // assumeUser decides whether, as root on a socket, somebody else must connect.
 // A named role is matched with the OS user of the same name, if there is one.
-func (e *Endpoint) assumeUser(fallback string) error {
+func (e *Endpoint) assumeUser(fallback string, named bool, passfile string) error {
 	if os.Geteuid() != 0 || !strings.HasPrefix(e.config.Host, "/") {
 		return nil
 	}
 	name := e.config.User
-	if name == "root" { // what libpq guesses when no role is named
-		if fallback == "" {
+	if name == "root" {
+		if named || fallback == "" { // else it is what libpq guesses
 			return nil
 		}
 		name = fallback
 		e.config.User = fallback
 		if e.config.Password == "" { // ~/.pgpass was searched for the wrong role
-			if c, err := parseConfig(e.params.With("user", name, "dbname", e.config.Database)); err == nil {
+			lookup := e.params.With("host", e.config.Host, "port", strconv.Itoa(int(e.config.Port)), "user", name, "dbname", e.config.Database)
+			if passfile != "" {
+				lookup["passfile"] = passfile
+			}
+			if c, err := parseConfig(lookup); err == nil {
 				e.config.Password = c.Password
 			}
 		}
@@ -118,6 +179,11 @@ func (e *Endpoint) assumeUser(fallback string) error {
 	}
 	e.as = credential
 	e.config.DialFunc = dialAs(*credential)
+	// The other user has another home and may not read our service file. What it
+	// said of host, role, database and password is known by now, and of TLS there
+	// is none on a socket.
+	e.params = e.params.Without("service")
+	e.environ = slices.DeleteFunc(e.environ, func(kv string) bool { return strings.HasPrefix(kv, "PGSERVICE") })
 	return nil
 }
 
@@ -320,6 +386,9 @@ func (e *Endpoint) Environ() []string {
 func childEnviron(environ []string) []string {
 	var keep []string
 	for _, kv := range environ {
+		if strings.HasPrefix(kv, "PGSSLPASSWORD=") {
+			continue // libpq knows no such variable, and it is a secret
+		}
 		for _, prefix := range []string{"PGSSL", "PGSERVICE", "PGSYSCONFDIR=", "PGGSS", "PGKRB", "PGCHANNELBINDING=", "PGREQUIRE", "PGMINPROTO", "PGMAXPROTO"} {
 			if strings.HasPrefix(kv, prefix) {
 				keep = append(keep, kv)

@@ -39,7 +39,7 @@ func ValidName(s string) string {
 
 // CutName shortens s at a character boundary so that s+suffix fits an identifier.
 func CutName(s, suffix string) string {
-	room := maxIdentifier - len(suffix)
+	room := max(maxIdentifier-len(suffix), 0)
 	if len(s) <= room {
 		return s + suffix
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Server is what the other end of a connection says of itself.
@@ -55,7 +56,8 @@ var ErrPooled = errors.New("the connection goes through a pooler in transaction 
 // the one that the server announced at login. Behind a pooler it is not, and
 // then a second session decides: if it can be given the first one's backend
 // while the first is still open, or moves the first to another, sessions are
-// not kept apart. A session-pooling one passes.
+// not kept apart. A pooler that deals its idle backends out in turn needs as
+// many tries as it has of them. A session-pooling one passes.
 func RefusePooler(ctx context.Context, e *Endpoint, conn *pgx.Conn) error {
 	first, err := backendPID(ctx, conn)
 	if err != nil {
@@ -69,23 +71,40 @@ func RefusePooler(ctx context.Context, e *Endpoint, conn *pgx.Conn) error {
 		return err
 	}
 	defer other.Close(context.WithoutCancel(ctx))
+	for range poolerTries {
+		apart, err := keptApart(ctx, first, conn, other)
+		if err != nil {
+			return fmt.Errorf("probe for a pooler: %w", err)
+		}
+		if !apart {
+			return ErrPooled
+		}
+	}
+	return nil
+}
+
+// poolerTries is more than the backends of a pool by pgbouncer's default (20).
+const poolerTries = 25
+
+func keptApart(ctx context.Context, first uint32, conn, other *pgx.Conn) (bool, error) {
 	tx, err := other.Begin(ctx) // holds whichever backend it was given
 	if err != nil {
-		return fmt.Errorf("probe for a pooler: %w", err)
+		var server *pgconn.PgError
+		if errors.As(err, &server) && server.Code == "08P01" { // statement pooling allows no transaction
+			return false, nil
+		}
+		return false, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	second, err := backendPID(ctx, other)
 	if err != nil {
-		return err
+		return false, err
 	}
 	again, err := backendPID(ctx, conn)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if second == first || again != first {
-		return ErrPooled
-	}
-	return nil
+	return second != first && again == first, nil
 }
 
 func backendPID(ctx context.Context, conn *pgx.Conn) (uint32, error) {

@@ -91,6 +91,9 @@ func (f ToolFinder) All(ctx context.Context, program string) ([]Tools, error) {
 	var found []Tools
 	seen := map[string]bool{}
 	for _, dir := range dirs {
+		if !filepath.IsAbs(dir) {
+			continue // what runs must not depend on the current directory
+		}
 		path, err := filepath.EvalSymlinks(filepath.Join(dir, program))
 		// Debian's /usr/bin/pg_dump is a wrapper that picks a version by the
 		// cluster; the real ones were found above.
@@ -125,7 +128,7 @@ func (f ToolFinder) version(ctx context.Context, path string) (Version, error) {
 func (f ToolFinder) configDir(ctx context.Context) string {
 	for _, dir := range filepath.SplitList(f.Path) {
 		path := filepath.Join(dir, "pg_config")
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); err != nil || !filepath.IsAbs(dir) {
 			continue
 		}
 		out, err := proc.Output(ctx, f.Runner, proc.Cmd{Path: path, Args: []string{"--bindir"}})
