@@ -133,7 +133,8 @@ func TestSpace(t *testing.T) {
 func TestIncomplete(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, small, `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER far FOREIGN DATA WRAPPER w;
-		CREATE USER MAPPING FOR postgres SERVER far OPTIONS (password 'remote-secret')`)
+		CREATE USER MAPPING FOR postgres SERVER far OPTIONS (password 'remote-secret');
+		CREATE PUBLICATION p FOR TABLE a_emptied`)
 	t.Cleanup(func() { scratchtest.Exec(background{t}, e, "DROP SUBSCRIPTION sub") })
 	scratchtest.Exec(t, e, "CREATE SUBSCRIPTION sub CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE, create_slot = false, enabled = false)")
 	admin := scratchtest.Admin(t)
