@@ -140,6 +140,8 @@ func parseConfig(params Params) (*pgx.ConnConfig, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "forgectl"
 	}
+	// Our strings are UTF-8. The server would take them for the database's encoding.
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	return config, nil
 }
 

@@ -385,6 +385,21 @@ func TestConnectEnds(t *testing.T) {
 	}
 }
 
+// Promise: what we send is taken for UTF-8, whatever the database's encoding.
+func TestClientEncoding(t *testing.T) {
+	t.Parallel()
+	name := scratchtest.Name("latin")
+	admin := scratchtest.Admin(t)
+	scratchtest.Exec(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	scratchtest.Drop(t, name)
+	for _, url := range []string{admin.Conninfo(), admin.Conninfo() + " client_encoding=LATIN1"} {
+		e := resolve(t, postgres.Target{URL: url, Database: name})
+		if got := scratchtest.Query(t, e, "length('ü') || 'ü'"); got != "1ü" {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 // Promise: notices of the server are handed on.
 func TestNotices(t *testing.T) {
 	t.Parallel()

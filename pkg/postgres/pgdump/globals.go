@@ -41,6 +41,15 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 		return nil, fmt.Errorf("dump globals: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var encoding string
+	if err := conn.QueryRow(ctx, "SELECT getdatabaseencoding()").Scan(&encoding); err != nil {
+		return nil, fmt.Errorf("dump globals: %w", err)
+	}
+	if encoding != "UTF8" { // names of roles lie there in UTF-8, whatever this database is
+		if _, err := conn.Exec(ctx, "SET LOCAL client_encoding = SQL_ASCII"); err != nil {
+			return nil, fmt.Errorf("dump globals: %w", err)
+		}
+	}
 	rows, err := conn.Query(ctx, `SELECT rolname, rolcanlogin FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`)
 	if err == nil {
 		head.Roles, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Role])
@@ -51,9 +60,12 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 	if err := writeHead(w, globalsHead, head); err != nil {
 		return nil, fmt.Errorf("dump globals: %w", err)
 	}
-	// Without --database it would connect to postgres or template1, where this
-	// role may have no business. The name is read as a connection string.
-	args := []string{"--globals-only", "--no-password", "--database=" + postgres.Params{"dbname": d.Endpoint.Database()}.String()}
+	args := []string{"--globals-only", "--no-password"}
+	if encoding == "UTF8" {
+		// Otherwise it would connect to postgres or template1, where this role may
+		// have no business. The name is read as a connection string.
+		args = append(args, "--database="+postgres.Params{"dbname": d.Endpoint.Database()}.String())
+	}
 	if !passwords {
 		args = append(args, "--no-role-passwords")
 	}

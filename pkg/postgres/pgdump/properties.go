@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -57,9 +58,20 @@ func WriteProperties(ctx context.Context, g *Guard, w io.Writer) (Properties, er
 		return Properties{}, fmt.Errorf("read database properties: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	p, err := readProperties(ctx, conn, g.Server.Version)
-	if err != nil {
-		return p, fmt.Errorf("read database properties: %w", err)
+	// The catalogs that all databases share hold the bytes of whichever database
+	// something was written from: mostly UTF-8, even when this one is LATIN1. What
+	// is not UTF-8 as it lies there is of this database's own encoding.
+	var p Properties
+	for _, encoding := range []string{"SQL_ASCII", "UTF8"} {
+		if _, err := conn.Exec(ctx, "SET LOCAL client_encoding = "+encoding); err != nil {
+			return p, fmt.Errorf("set client_encoding: %w", err)
+		}
+		if p, err = readProperties(ctx, conn, g.Server.Version); err != nil {
+			return p, fmt.Errorf("read database properties: %w", err)
+		}
+		if p.isUTF8() {
+			break
+		}
 	}
 	p.Preload = g.Server.Preload
 	if err := writeHead(w, propertiesHead, p); err != nil {
@@ -67,6 +79,17 @@ func WriteProperties(ctx context.Context, g *Guard, w io.Writer) (Properties, er
 	}
 	_, err = io.WriteString(w, p.script(g.Server.Version))
 	return p, err
+}
+
+func (p Properties) isUTF8() bool {
+	all := []string{p.Name, p.Owner, p.Comment}
+	for _, g := range p.ACL {
+		all = append(all, g.Grantee)
+	}
+	for _, s := range p.Settings {
+		all = append(all, s.Role, s.Value)
+	}
+	return utf8.ValidString(strings.Join(all, "\n"))
 }
 
 // ReadProperties reads the head of 05-database.sql.

@@ -84,7 +84,8 @@ func TestProperties(t *testing.T) {
 		{name: "postgres://nowhere"},
 		{name: strings.Repeat("x", 40)},
 		{create: "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", sql: "COMMENT ON DATABASE @ IS 'plain'"},
-		{create: "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"},
+		{name: "grün", create: "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", sql: "COMMENT ON DATABASE @ IS 'grün'; ALTER DATABASE @ SET app.color TO 'grün'"},
+		{name: "grün", create: "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'", sql: "COMMENT ON DATABASE @ IS 'grün'"},
 		{create: "LC_COLLATE 'C.UTF-8' LC_CTYPE 'C'"},
 		{create: "LOCALE_PROVIDER icu ICU_LOCALE 'de-AT' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'", missing: "ICU is not supported"},
 	} {
@@ -307,6 +308,34 @@ func TestDropAfterEnd(t *testing.T) {
 	}
 	if yes, err := Exists(t.Context(), admin, c.Name); yes || err != nil {
 		t.Error(yes, err)
+	}
+}
+
+// Promise: a comment that was written inside a database of another encoding is
+// read as what it is, and roles keep their names.
+func TestOtherEncodingInside(t *testing.T) {
+	t.Parallel()
+	admin := scratchtest.Admin(t)
+	name, role := scratchtest.Name("inside"), scratchtest.Name("grün")
+	scratchtest.Exec(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "CREATE ROLE "+role)
+	t.Cleanup(func() { dropRole(t, role) })
+	scratchtest.Drop(t, name)
+	e := admin.WithDatabase(name)
+	scratchtest.Exec(t, e, "COMMENT ON DATABASE "+name+" IS 'grün'")
+	if p, _ := propertiesOf(t, e); p.Comment != "grün" {
+		t.Errorf("comment %q", p.Comment)
+	}
+	g, ctx := openGuard(t, e, GuardOptions{})
+	var b bytes.Buffer
+	if _, err := dumper(t, e).Globals(ctx, g, false, &b); err != nil {
+		t.Fatal(err)
+	}
+	head, err := ReadGlobals(bytes.NewReader(b.Bytes()))
+	if err != nil || !slices.Contains(head.Roles, Role{Name: role}) {
+		t.Errorf("%+v, %v", head, err)
+	}
+	if !strings.Contains(b.String(), `CREATE ROLE "`+role+`"`) && !strings.Contains(b.String(), "CREATE ROLE "+role) {
+		t.Errorf("globals:\n%s", b.String())
 	}
 }
 

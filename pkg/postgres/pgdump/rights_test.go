@@ -119,6 +119,24 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// Promise: row security that somebody turns on after the rights were checked
+// makes counting fail; it does not count the rows that are left.
+func TestRowSecurityMeanwhile(t *testing.T) {
+	t.Parallel()
+	e := scratchtest.Database(t, subject)
+	role := scratchtest.Role(t, e, "LOGIN")
+	scratchtest.Exec(t, e, "GRANT pg_read_all_data TO "+role)
+	as := scratchtest.Connect(t, scratchtest.Server(t), e.Database(), role)
+	g, ctx := openGuard(t, as, GuardOptions{Step: func(name string) {
+		if name == "begin" {
+			scratchtest.Exec(t, e, "ALTER TABLE z ENABLE ROW LEVEL SECURITY")
+		}
+	}})
+	if f, err := Measure(ctx, g, catalog.FingerprintCounts, nil); err == nil || !strings.Contains(err.Error(), "row-level security") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 // Promise: a long list is cut in the message, and each remedy is named once.
 func TestRightsErrorText(t *testing.T) {
 	e := &RightsError{Role: "backup"}
