@@ -127,11 +127,6 @@ func (r *databaseRun) source(p pgdump.Properties) *catalog.Source {
 	}
 }
 
-// migrationLockWait is how long the reading of the newest migration waits for a
-// lock on its table, which the guard has already. As with pg_dump it only ever
-// waits behind a session that itself waits for the guard, and would for ever.
-const migrationLockWait = 5 * time.Second
-
 // migration reads the newest row of django_migrations, as the snapshot sees it:
 // the release that fits this data. "" when there is none.
 func (r *databaseRun) migration(ctx context.Context) (newest string, err error) {
@@ -145,9 +140,6 @@ func (r *databaseRun) migration(ctx context.Context) (newest string, err error) 
 		return "", fmt.Errorf("read newest migration: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", migrationLockWait.Milliseconds())); err != nil {
-		return "", fmt.Errorf("read newest migration: %w", err)
-	}
 	err = conn.QueryRow(ctx, "SELECT app || '.' || name FROM "+table+" ORDER BY id DESC LIMIT 1").Scan(&newest)
 	var refused *pgconn.PgError
 	switch {
