@@ -27,24 +27,36 @@ func (c Candidate) Endpoint() *postgres.Endpoint { return c.Admin.WithDatabase(c
 
 // Create makes an empty database with the locale and encoding of p. note is
 // kept as its comment, so that a candidate left by a kill can be recognised.
+// When Create fails, nothing is left.
 func (c Candidate) Create(ctx context.Context, p Properties, note string) error {
 	return c.do(ctx, func(conn *pgx.Conn) error {
 		server, err := postgres.Facts(ctx, conn)
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Exec(ctx, p.Create(c.Name, server.Version)); err != nil {
+		// The server finishes a CREATE DATABASE of a client that has hung up. So its
+		// end is waited for, even when the run has been told to end, and then undone.
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+		defer cancel()
+		if _, err := conn.Exec(once, p.Create(c.Name, server.Version)); err != nil {
 			if errorCode(err) == "42P04" { // duplicate_database
 				return fmt.Errorf("create %s: %w", c.Name, ErrExists)
 			}
 			return fmt.Errorf("create %s: %w", c.Name, err)
 		}
-		if _, err := conn.Exec(ctx, "COMMENT ON DATABASE "+postgres.QuoteIdent(c.Name)+" IS "+postgres.QuoteLiteral(note)); err != nil {
-			return fmt.Errorf("mark %s: %w", c.Name, err)
+		_, err = conn.Exec(once, "COMMENT ON DATABASE "+postgres.QuoteIdent(c.Name)+" IS "+postgres.QuoteLiteral(note))
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("mark %s: %w", c.Name, err), c.Drop(ctx))
 		}
 		return nil
 	})
 }
+
+// createTimeout is for a copy of an empty database.
+const createTimeout = 2 * time.Minute
 
 // Finish gives the loaded candidate the rest of p and its final name, in one
 // transaction: nobody sees the name before everything is in place.

@@ -77,8 +77,8 @@ func lockAll(ctx context.Context, q querier, relations []Relation) error {
 func measureTable(ctx context.Context, q querier, t *catalog.Table, level string) error {
 	name := postgres.QuoteIdent(t.Schema, t.Name)
 	from := " FROM ONLY " + name + " AS forgectl_row"
-	if t.Condition != "" {
-		from += " " + t.Condition // as the extension gave it: "WHERE …"
+	if t.Condition != "" { // as the extension gave it: "WHERE …", and as pg_dump uses it
+		from = " FROM (SELECT * FROM " + name + " " + t.Condition + ") AS forgectl_row"
 	}
 	if level != catalog.FingerprintFull {
 		if err := q.QueryRow(ctx, "SELECT count(*)"+from).Scan(&t.Rows); err != nil {

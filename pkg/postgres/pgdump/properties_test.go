@@ -292,6 +292,31 @@ func TestCandidate(t *testing.T) {
 	}
 }
 
+// Promise: a run that ends while the server makes the candidate leaves none.
+func TestCreateEnded(t *testing.T) {
+	t.Parallel()
+	admin := scratchtest.Admin(t)
+	spare := scratchtest.Database(t)
+	p, _ := propertiesOf(t, spare)
+	c := Candidate{Admin: admin, Name: scratchtest.Name("candidate")}
+	// Whoever wants the name must wait for the end of this transaction.
+	blocker := scratchtest.Open(t, admin)
+	mustExec(t, blocker, "BEGIN; ALTER DATABASE "+spare.Database()+" RENAME TO "+c.Name)
+	ctx, end := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	made := make(chan error, 1)
+	go func() { made <- c.Create(ctx, p, "a note") }()
+	await(t, admin, "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE "+postgres.QuoteIdent(c.Name)+"%' AND wait_event_type = 'Lock')")
+	end(enough)
+	mustExec(t, blocker, "ROLLBACK")
+	if err := <-made; !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
+	}
+	if yes, err := Exists(t.Context(), admin, c.Name); yes || err != nil {
+		t.Error(yes, err)
+	}
+}
+
 // Promise: a load that failed leaves nothing: Drop works after the run has ended.
 func TestDropAfterEnd(t *testing.T) {
 	t.Parallel()

@@ -138,7 +138,7 @@ func TestExtensionTables(t *testing.T) {
 		CREATE TABLE conf (id int, own boolean); INSERT INTO conf SELECT i, i % 3 = 0 FROM generate_series(1, 10) i;
 		CREATE TABLE inner_table (id int); INSERT INTO inner_table VALUES (1);
 		ALTER EXTENSION hstore ADD TABLE conf; ALTER EXTENSION hstore ADD TABLE inner_table;
-		UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY['WHERE own'] WHERE extname = 'hstore'`)
+		UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY['WHERE conf.own'] WHERE extname = 'hstore'`)
 	d := dump(t, e, catalog.FingerprintFull)
 	if len(d.fingerprint.Tables) != 1 || d.fingerprint.Tables[0].Name != "conf" || d.fingerprint.Tables[0].Rows != 3 {
 		t.Fatalf("tables %+v", d.fingerprint.Tables)

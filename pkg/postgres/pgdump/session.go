@@ -30,6 +30,7 @@ var sessionSettings = []struct {
 	{0, "bytea_output", "hex"},
 	{0, "lc_monetary", "C"},
 	{0, "xmloption", "content"},
+	{0, "quote_all_identifiers", "off"}, // the text of a regclass
 	{0, "search_path", "pg_catalog"},
 	{0, "client_encoding", "UTF8"},
 	{0, "default_transaction_read_only", "off"},
