@@ -54,6 +54,9 @@ func Resolve(ctx context.Context, t Target) (*Endpoint, error) {
 	if t.Password != "" {
 		params["password"] = t.Password
 	}
+	if address := params["hostaddr"]; address != "" && params["host"] == "" {
+		params = params.With("host", address).Without("hostaddr")
+	}
 	if err := checkKeywords(params); err != nil {
 		return nil, err
 	}
@@ -99,7 +102,7 @@ var known = []string{
 
 // refused are keywords of libpq that cannot be kept, and why.
 var refused = map[string]string{
-	"hostaddr":                 "is not supported: give the address as host",
+	"hostaddr":                 "is not supported beside host: give one of them",
 	"sslpassword":              "is not supported, it would be seen in the arguments of pg_dump: use a key file without a passphrase",
 	"sslcrl":                   "is not supported",
 	"sslcrldir":                "is not supported",

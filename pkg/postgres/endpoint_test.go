@@ -82,6 +82,7 @@ func TestResolve(t *testing.T) {
 		{postgres.Target{URL: "postgres://u@127.0.0.9"}, "u@127.0.0.9:5432/u", "127.0.0.9", "u", false, true},
 		{postgres.Target{URL: "host=localhost user=u", Database: "other"}, "u@localhost:5432/other", "localhost", "other", false, true},
 		{postgres.Target{URL: "postgres://u@h/d", Database: "other", Password: "sesame"}, "u@h:5432/other", "h", "other", false, false},
+		{postgres.Target{URL: "hostaddr=127.0.0.9 user=u"}, "u@127.0.0.9:5432/u", "127.0.0.9", "u", false, true},
 		{postgres.Target{URL: "host=/run/x user=nobody_at_all"}, "nobody_at_all@/run/x:5432/nobody_at_all", "/run/x", "nobody_at_all", true, true},
 	} {
 		e := resolve(t, c.target)
