@@ -202,6 +202,12 @@ func TestReadBack(t *testing.T) {
 		must(t, os.WriteFile(path, whole, 0o600))
 		must(t, w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil))
 
+		changed := w
+		changed.RawSHA256 = strings.Repeat("0", 64)
+		if err := changed.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil); !errors.Is(err, artifact.ErrReadBack) {
+			t.Errorf("other plain bytes: %v", err)
+		}
+
 		// What is wrong with the content is not a matter of reading back.
 		odd := errors.New("not an archive")
 		if err := w.ReadBack(t.Context(), d, catalog.ReadbackDecode, func(io.Reader) error { return odd }); !errors.Is(err, odd) || errors.Is(err, artifact.ErrReadBack) {

@@ -38,7 +38,8 @@ sha256sum --check --strict SHA256SUMS
 NEW="${NEW:-{{.NewName}}}"
 ` + "```" + `
 
-3. Roles. On a server that has them already, skip this block: errors about roles that exist are harmless.
+3. Roles, on a new server. Skip this block where they exist already: it would set their attributes (not their
+   passwords) back to those of this backup. Errors about roles that exist are harmless.
 
 ` + "```sh" + `
 {{.Open "00-globals.sql"}} | psql --no-psqlrc --quiet --dbname=postgres

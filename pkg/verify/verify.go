@@ -110,6 +110,9 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	if !slices.Contains([]string{catalog.LevelChecksum, catalog.LevelDecode, catalog.LevelDrill}, o.Level) {
 		return fmt.Errorf("unknown level %q", o.Level)
 	}
+	if v.Set.Kind != catalog.KindDatabase {
+		return fmt.Errorf("%s: no set of a database", v.Set.Ref)
+	}
 	problem := v.Set.Problem
 	if problem != nil && !errors.Is(problem, catalog.ErrDamaged) {
 		return problem

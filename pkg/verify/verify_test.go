@@ -230,6 +230,21 @@ func TestNotAboutTheSet(t *testing.T) {
 		}
 		s.unrecorded()
 	})
+	t.Run("other kind", func(t *testing.T) {
+		s := copySet(t, false)
+		d, err := s.c.Begin(t.Context(), catalog.Group{Kind: catalog.KindMedia})
+		must(t, err)
+		set, err := d.Publish(t.Context(), catalog.Manifest{})
+		must(t, err)
+		if v, err := verify.Verify(t.Context(), s.options(catalog.LevelDrill), set); err == nil || v.OK || len(v.Damage) > 0 {
+			t.Errorf("got %v, %+v", err, v)
+		}
+		set, err = s.c.Get(t.Context(), set.Ref)
+		must(t, err)
+		if len(set.Checks) > 0 {
+			t.Errorf("recorded %+v", set.Checks)
+		}
+	})
 	t.Run("made by a newer forgectl", func(t *testing.T) {
 		s := copySet(t, false)
 		s.forge(func(m *catalog.Manifest) { m.Schema = catalog.SchemaVersion + 1 })
