@@ -77,7 +77,7 @@ func (a *App) namedSet(ctx context.Context, repo *repository, name string) (cata
 	}
 	sets, err := repo.List(ctx, group)
 	if err == nil && len(sets) == 0 {
-		err = fmt.Errorf("%s has none: %w", group, catalog.ErrNotFound)
+		err = withHint(fmt.Errorf("%s has none: %w", group, catalog.ErrNotFound), "forgectl backup db makes one; forgectl backup list shows all there are")
 	}
 	if err != nil {
 		return catalog.Set{}, err

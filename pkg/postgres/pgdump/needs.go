@@ -21,11 +21,10 @@ type Needs struct {
 }
 
 // NeedsOf reads them from the pre-data archive's table of contents and the
-// properties of the database. Roles that are only granted something stand in
-// the definitions of ACL entries, which are SQL: the globals name them all.
+// properties of the database.
 func NeedsOf(toc *TOC, p Properties) Needs {
 	var n Needs
-	n.Roles = append(toc.Owners(), p.Roles()...)
+	n.Roles = slices.Concat(toc.Owners(), Grantees(toc), p.Roles())
 	for _, e := range toc.OfType("EXTENSION") {
 		n.Extensions = append(n.Extensions, e.Name)
 	}

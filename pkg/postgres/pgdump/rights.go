@@ -13,7 +13,7 @@ import (
 )
 
 // ErrRights is what every RightsError is.
-var ErrRights = errors.New("the role cannot read everything")
+var ErrRights = errors.New("the role lacks rights")
 
 // MissingRight is one thing that the role cannot read, and the SQL that lets it.
 type MissingRight struct {
@@ -26,6 +26,7 @@ type MissingRight struct {
 // nothing is dumped.
 type RightsError struct {
 	Role    string
+	Verb    string // what it cannot do; default: "read"
 	Missing []MissingRight
 }
 
@@ -39,7 +40,7 @@ func (e *RightsError) Error() string {
 		}
 		names = append(names, m.Object)
 	}
-	return fmt.Sprintf("role %s cannot read %s", postgres.QuoteIdent(e.Role), strings.Join(names, ", "))
+	return fmt.Sprintf("role %s cannot %s %s", postgres.QuoteIdent(e.Role), cmp.Or(e.Verb, "read"), strings.Join(names, ", "))
 }
 
 // Is makes errors.Is(err, ErrRights) true.
