@@ -134,8 +134,12 @@ func Into(ctx context.Context, o Options) (Result, error) {
 		return r, err
 	}
 	candidate := pgdump.Candidate{Admin: o.Admin, Name: r.Working}
-	if err := o.create(ctx, r, candidate); err != nil {
+	note, err := json.Marshal(map[string]string{"forgectl": "restore", "set": o.Set.Ref.String(), "into": o.Into, "started": string(catalog.NewID(o.Now()))})
+	if err != nil {
 		return r, err
+	}
+	if err := candidate.Create(ctx, r.Properties, string(note)); err != nil {
+		return r, err // and there is none
 	}
 	if err := o.fill(ctx, &r, candidate); err != nil {
 		if ctx.Err() != nil {
@@ -146,38 +150,19 @@ func Into(ctx context.Context, o Options) (Result, error) {
 	return r, nil
 }
 
-// settleTime bounds the two statements that are not interrupted. A server goes
-// on with what it has begun although nobody waits for it any more: then a
-// database would appear, or get its name, after the run has said that it failed.
-const settleTime = 5 * time.Minute
-
-// create makes the working database, or leaves none.
-func (o Options) create(ctx context.Context, r Result, candidate pgdump.Candidate) error {
-	note, err := json.Marshal(map[string]string{"forgectl": "restore", "set": o.Set.Ref.String(), "into": o.Into, "started": string(catalog.NewID(o.Now()))})
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	err = candidate.Create(settled, r.Properties, string(note))
-	var unreached *postgres.ConnectError
-	if err == nil || errors.Is(err, pgdump.ErrExists) || errors.As(err, &unreached) {
-		return err // of that name there is none of ours
-	}
-	return errors.Join(err, candidate.Drop(ctx))
-}
+// finishTime bounds the one statement that is not interrupted. A server goes on
+// with a commit although nobody waits for it any more: then the database would
+// have its name after the run has said that it failed.
+const finishTime = 5 * time.Minute
 
 // finish gives the database its name. What was begun is seen through, so that the answer is true.
 func (o Options) finish(ctx context.Context, r Result, candidate pgdump.Candidate) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 	defer cancel()
-	return candidate.Finish(settled, r.Properties, o.Into)
+	return candidate.Finish(ctx, r.Properties, o.Into)
 }
 
 func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate) error {

@@ -70,9 +70,8 @@ func TestInto(t *testing.T) {
 			if left, _ := pgdump.Exists(t.Context(), o.Admin, r.Working); left {
 				t.Errorf("%s is still there", r.Working)
 			}
-			// The statistics are there.
-			if got := scratchtest.Query(t, o.Admin.WithDatabase(into), "SELECT reltuples FROM pg_class WHERE oid = 'forge_document'::regclass"); got != "2000" {
-				t.Errorf("%s rows, says the planner", got)
+			if got := scratchtest.Query(t, o.Admin.WithDatabase(into), "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'forge_document'"); got != "true" {
+				t.Error("the planner has no statistics")
 			}
 			if _, err := restore.Into(t.Context(), o); !errors.Is(err, pgdump.ErrExists) {
 				t.Errorf("once more: %v", err)
