@@ -62,6 +62,9 @@ func TestFindTools(t *testing.T) {
 			t.Errorf("for %d: %s %s, %v", need, rel, tools.Version, err)
 		}
 	}
+	if tools, err := f.Find(t.Context(), "pg_dump", 20); !errors.Is(err, postgres.ErrNoTools) {
+		t.Errorf("for 20: %s, %v", tools.Dir, err)
+	}
 	_, err := f.Find(t.Context(), "pg_restore", 17)
 	var missing *postgres.ToolsError
 	if !errors.As(err, &missing) || !errors.Is(err, postgres.ErrNoTools) || err.Error() != "find pg_restore for PostgreSQL 17: only 16.1 is installed, which is older" {

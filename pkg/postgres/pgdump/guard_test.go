@@ -111,7 +111,8 @@ func checkMoment(t testing.TB, d dumped, a action, table string) {
 	if err := CheckEntries(toc, d.fingerprint); err != nil {
 		t.Error(err)
 	}
-	loaded := d.load(t)
+	loaded := tablesOnly(t)
+	d.loadInto(t, loaded)
 	if err := Compare(t.Context(), loaded, d.fingerprint, nil); err != nil {
 		t.Error(err)
 	}
@@ -129,7 +130,7 @@ func TestInterference(t *testing.T) {
 		for _, a := range actions {
 			t.Run(step+"/"+a.name, func(t *testing.T) {
 				t.Parallel()
-				e := scratchtest.Database(t, subject)
+				e := tablesOnly(t, subject)
 				var o *other
 				at := func(name string) {
 					if name == step && o == nil {
@@ -188,7 +189,7 @@ func TestInterferenceBetweenLocks(t *testing.T) {
 		for _, a := range actions {
 			t.Run(table+"/"+a.name, func(t *testing.T) {
 				t.Parallel()
-				e := scratchtest.Database(t, subject)
+				e := tablesOnly(t, subject)
 				blocker := scratchtest.Open(t, e)
 				mustExec(t, blocker, "BEGIN; LOCK TABLE m")
 				var opened struct {
@@ -246,7 +247,7 @@ func mustExec(t testing.TB, conn *pgx.Conn, sql string) {
 // error names the table; afterwards that session goes on.
 func TestDumpBehindWaiter(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	g, ctx := openGuard(t, e, GuardOptions{})
 	o := interfere(t, e, "TRUNCATE z")
 	_, err := dumper(t, e).Part(ctx, Data, g.Snapshot, nil)
@@ -266,7 +267,7 @@ func TestDumpBehindWaiter(t *testing.T) {
 // number is not taken for it.
 func TestBusy(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject, `CREATE TABLE "Held, by ""x""" (id int)`)
+	e := tablesOnly(t, subject, `CREATE TABLE "Held, by ""x""" (id int)`)
 	holder := scratchtest.Open(t, e)
 	role := scratchtest.Role(t, e, "LOGIN")
 	mustExec(t, holder, `GRANT ALL ON "Held, by ""x""" TO `+role+"; SET application_name = 'migrate'; SET ROLE "+role)
@@ -288,7 +289,7 @@ func TestBusy(t *testing.T) {
 // Promise: a prepared transaction that holds a table is named too; it has no pid.
 func TestBusyPrepared(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	holder := scratchtest.Open(t, e)
 	name := scratchtest.Name("prepared")
 	mustExec(t, holder, "BEGIN; LOCK TABLE m; PREPARE TRANSACTION '"+name+"'")
@@ -303,7 +304,7 @@ func TestBusyPrepared(t *testing.T) {
 // each other reports a busy table, so that the run can start over.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	patient, err := postgres.Resolve(t.Context(), postgres.Target{URL: e.Conninfo() + " options='-c deadlock_timeout=3s'"})
 	if err != nil {
 		t.Fatal(err)
@@ -327,7 +328,7 @@ func TestDeadlock(t *testing.T) {
 // settings show that each timeout has struck meanwhile.
 func TestRoleTimeouts(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	role := scratchtest.Role(t, e, "LOGIN")
 	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"} {
 		scratchtest.Exec(t, e, "ALTER ROLE "+role+" SET "+name+" = '500ms'")
@@ -361,7 +362,7 @@ func TestRoleTimeouts(t *testing.T) {
 // ErrGuardLost, and Close fails.
 func TestGuardLost(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	g, ctx := openGuard(t, e, GuardOptions{Ping: 20 * time.Millisecond})
 	scratchtest.Exec(t, e, fmt.Sprintf("SELECT pg_terminate_backend(%d)", g.conn.PgConn().PID()))
 	select {
@@ -383,7 +384,7 @@ func TestGuardLost(t *testing.T) {
 // Promise: a session that dies at the very end, when it is no longer asked, fails Close as well.
 func TestGuardLostAtClose(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	var g *Guard
 	g, _ = openGuard(t, e, GuardOptions{Ping: time.Hour, Step: func(name string) {
 		if name == "compared" {
@@ -457,7 +458,7 @@ func TestRelations(t *testing.T) {
 // Promise: endless new tables end the attempt, as busy.
 func TestNeverSettles(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	made := 0
 	_, _, err := OpenGuard(t.Context(), e, GuardOptions{Step: func(name string) {
 		if name == "locked" {

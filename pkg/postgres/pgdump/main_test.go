@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,15 +24,23 @@ const patience = 30 * time.Second
 // tools are the client programs that fit the shared server.
 func tools(t testing.TB) postgres.Tools {
 	t.Helper()
-	facts, err := postgres.Facts(t.Context(), scratchtest.Open(t, scratchtest.Admin(t)))
-	if err != nil {
-		t.Fatal(err)
+	installed.once.Do(func() {
+		var facts postgres.Server
+		if facts, installed.err = postgres.Facts(t.Context(), scratchtest.Open(t, scratchtest.Admin(t))); installed.err == nil {
+			f := postgres.ToolFinder{Runner: scratchtest.Runner(), Path: os.Getenv("PATH")}
+			installed.tools, installed.err = f.Find(t.Context(), "pg_dump", facts.Version.Major())
+		}
+	})
+	if installed.err != nil {
+		t.Fatal(installed.err)
 	}
-	found, err := postgres.ToolFinder{Runner: scratchtest.Runner(), Path: os.Getenv("PATH")}.Find(t.Context(), "pg_dump", facts.Version.Major())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
+	return installed.tools
+}
+
+var installed struct {
+	once  sync.Once
+	tools postgres.Tools
+	err   error
 }
 
 func dumper(t testing.TB, e *postgres.Endpoint) Dumper {
@@ -133,6 +142,42 @@ func (d dumped) loadInto(t testing.TB, e *postgres.Endpoint) {
 			t.Errorf("load %s: %v", part, said)
 		}
 	}
+}
+
+// used are databases that tests have finished with: making and dropping one
+// costs more than most of what is tested in it.
+var used struct {
+	mu  sync.Mutex
+	all []*postgres.Endpoint
+}
+
+// tablesOnly is a database for tables in schema public and nothing else; it is
+// emptied and used again.
+func tablesOnly(t testing.TB, sql ...string) *postgres.Endpoint {
+	t.Helper()
+	var e *postgres.Endpoint
+	used.mu.Lock()
+	if n := len(used.all); n > 0 {
+		e, used.all = used.all[n-1], used.all[:n-1]
+	}
+	used.mu.Unlock()
+	if e == nil {
+		e = scratchtest.Admin(t).WithDatabase(scratchtest.Name("tables"))
+		scratchtest.Exec(t, scratchtest.Admin(t), "CREATE DATABASE "+e.Database()+" TEMPLATE template0")
+	}
+	// Cleanups run in reverse order: guards and sessions of the test have ended by then.
+	t.Cleanup(func() {
+		scratchtest.Exec(unended{t}, e, `DO $$ DECLARE tables text; BEGIN
+			SELECT string_agg(oid::regclass::text, ', ') INTO tables FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r';
+			IF tables IS NOT NULL THEN EXECUTE 'DROP TABLE ' || tables || ' CASCADE'; END IF; END $$`)
+		used.mu.Lock()
+		defer used.mu.Unlock()
+		used.all = append(used.all, e)
+	})
+	if len(sql) > 0 {
+		scratchtest.Exec(t, e, sql...)
+	}
+	return e
 }
 
 // await waits until sql selects true.

@@ -250,7 +250,7 @@ var copying = make(chan struct{}, 1)
 // Promise: level none measures nothing, and nothing is compared with it.
 func TestFingerprintNone(t *testing.T) {
 	t.Parallel()
-	e := scratchtest.Database(t, subject)
+	e := tablesOnly(t, subject)
 	g, ctx := openGuard(t, e, GuardOptions{})
 	f, err := Measure(ctx, g, catalog.FingerprintNone, nil)
 	if err != nil || len(f.Tables) > 0 || f.Snapshot != g.Snapshot {
@@ -312,7 +312,7 @@ func (b broken) Read(p []byte) (int, error) {
 // broken at its very end fails the load, although pg_restore was content.
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()
-	d := dump(t, scratchtest.Database(t, subject), catalog.FingerprintCounts)
+	d := dump(t, tablesOnly(t, subject), catalog.FingerprintCounts)
 	for _, c := range []struct {
 		name    string
 		r       io.Reader
@@ -322,13 +322,15 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"whole", bytes.NewReader(d.parts[PreData]), nil, "", false},
 		{"broken at the end", broken{bytes.NewReader(d.parts[PreData])}, errBroken, "", false},
+		// Of this pg_restore reads only the beginning.
+		{"broken far behind", io.MultiReader(bytes.NewReader(d.parts[PreData]), broken{bytes.NewReader(make([]byte, 4<<20))}), errBroken, "", false},
 		{"empty", strings.NewReader(""), nil, "end of file", true},
 		{"cut", bytes.NewReader(d.parts[PreData][:200]), nil, "pg_restore", true},
 		{"no schema for its rows", bytes.NewReader(d.parts[Data]), nil, `relation "public.a" does not exist`, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := Loader{Endpoint: scratchtest.Database(t), Tools: tools(t), Runner: scratchtest.Runner()}
+			l := Loader{Endpoint: tablesOnly(t), Tools: tools(t), Runner: scratchtest.Runner()}
 			_, err := l.Load(t.Context(), PreData, c.r)
 			switch {
 			case c.is == nil && c.says == "":
@@ -353,7 +355,7 @@ func TestLoadErrors(t *testing.T) {
 // refused: the server went away, the program is missing, the run was ended.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	d := dump(t, scratchtest.Database(t, subject), catalog.FingerprintCounts)
+	d := dump(t, tablesOnly(t, subject), catalog.FingerprintCounts)
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for name, c := range map[string]struct {
