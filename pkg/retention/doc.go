@@ -12,9 +12,9 @@
 //     or cannot be judged, stays.
 //   - A set that is not good stays while it is newer than the newest good one.
 //   - The result depends on nothing but the arguments, and not on the order of
-//     the items. Applied to what it keeps it keeps all of it; what it does not
-//     keep would not be kept after any number of newer good sets either. So it
-//     does not matter how often, and when, a group is pruned.
+//     the items. Applied to what it keeps it keeps all of it, and what it does
+//     not keep it would not keep either if there were more items. So it does not
+//     matter how often, and when, a group is pruned.
 //
 // Nothing is removed here.
 package retention

@@ -1,0 +1,168 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/retention"
+)
+
+// Options say what to prune, and how.
+type Options struct {
+	Catalog *catalog.Catalog
+	Policy  retention.Policy
+	// Groups are those that Decide looks at.
+	Groups []catalog.Group
+	// Lock takes a lock of the repository alone; its name is what Group.UseLock says. lock.ErrHeld means that
+	// somebody else has it. Only Apply needs it.
+	Lock func(name string) (release func() error, err error)
+
+	Logger *slog.Logger // nil: silent
+}
+
+// Decision is what is to become of a set.
+type Decision struct {
+	Set     catalog.Set
+	Keep    bool
+	Reasons []string
+}
+
+// Plan is one decision for each set, by group and then the newest first. Groups of kind full come first: what they
+// keep decides about others.
+type Plan struct {
+	Decisions []Decision
+	// Warnings is why less is removed than the rules say, where somebody should do something about it.
+	Warnings []string
+}
+
+// Remove lists the sets that are to be removed.
+func (p Plan) Remove() []catalog.Set {
+	var sets []catalog.Set
+	for _, d := range p.Decisions {
+		if !d.Keep {
+			sets = append(sets, d.Set)
+		}
+	}
+	return sets
+}
+
+// Decide makes a plan. It changes nothing and needs no lock.
+func Decide(ctx context.Context, o Options) (Plan, error) {
+	var plan Plan
+	full := fullGroup()
+	sets, err := o.Catalog.List(ctx, full)
+	if err != nil {
+		return Plan{}, fmt.Errorf("find out what full sets need: %w", err)
+	}
+	if slices.Contains(o.Groups, full) {
+		plan.Decisions = decide(o.Policy, sets, needs{})
+		sets = nil
+		for _, d := range plan.Decisions {
+			if d.Keep {
+				sets = append(sets, d.Set)
+			}
+		}
+	}
+	needed := needsOf(sets)
+	stay := 0
+	for _, g := range o.Groups {
+		if g == full {
+			continue
+		}
+		sets, err := o.Catalog.List(ctx, g)
+		if err != nil {
+			return Plan{}, err
+		}
+		for _, d := range decide(o.Policy, sets, needed) {
+			plan.Decisions = append(plan.Decisions, d)
+			if d.Keep && len(d.Reasons) == len(needed.unknown) { // and no other reason
+				stay++
+			}
+		}
+	}
+	if stay > 0 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%d sets stay only because they may be needed by %s", stay, strings.Join(needed.unknown, "; by ")))
+	}
+	return plan, nil
+}
+
+func fullGroup() catalog.Group { return catalog.Group{Kind: catalog.KindFull} }
+
+// needs is what sets that stay need of others.
+type needs struct {
+	by      map[catalog.Ref][]string // the names of those that need a set
+	unknown []string                 // those of which nobody knows what they need
+}
+
+func needsOf(full []catalog.Set) needs {
+	n := needs{by: map[catalog.Ref][]string{}}
+	for _, s := range full {
+		if s.Manifest == nil {
+			n.unknown = append(n.unknown, s.Ref.String()+", whose manifest cannot be read")
+			continue
+		}
+		for _, name := range s.Manifest.References {
+			if ref, err := catalog.ParseRef(name); err == nil {
+				n.by[ref] = append(n.by[ref], s.Ref.String())
+			}
+		}
+	}
+	return n
+}
+
+// decide is the retention of one group, newest first.
+func decide(p retention.Policy, sets []catalog.Set, n needs) []Decision {
+	items := make([]retention.Item, len(sets))
+	for i, s := range sets {
+		items[i] = item(s, slices.Concat(n.by[s.Ref], n.unknown))
+	}
+	decisions := make([]Decision, len(sets))
+	for i, d := range retention.Apply(p, items) {
+		decisions[len(sets)-1-i] = Decision{Set: sets[i], Keep: d.Keep, Reasons: d.Reasons}
+	}
+	return decisions
+}
+
+// item is a set in the words of the retention.
+func item(s catalog.Set, neededBy []string) retention.Item {
+	good, why := s.Good()
+	i := retention.Item{
+		ID: string(s.ID), Time: s.ID.Time(), Good: good, Why: why,
+		Unjudged: unjudged(s), Suspect: s.Suspect(), Pinned: s.Pinned(), NeededBy: neededBy,
+	}
+	if pin := Pin(s); pin != nil {
+		i.PinReason = pin.Reason
+	}
+	return i
+}
+
+// unjudged tells what is known to be bad from what nobody can tell.
+func unjudged(s catalog.Set) bool {
+	if s.Problem == nil {
+		return false
+	}
+	var damage *catalog.DamageError
+	if !errors.As(s.Problem, &damage) {
+		return true
+	}
+	dir, _, _ := strings.Cut(damage.Artifact, "/")
+	return dir == catalog.ChecksDir
+}
+
+// Pin is the check that pins the set, nil when it is not pinned.
+func Pin(s catalog.Set) *catalog.Check {
+	for _, k := range slices.Backward(s.Checks) {
+		switch k.What {
+		case catalog.CheckPin:
+			return &k
+		case catalog.CheckUnpin:
+			return nil
+		}
+	}
+	return nil
+}
