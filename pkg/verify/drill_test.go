@@ -99,11 +99,6 @@ func TestDrillFails(t *testing.T) {
 		}, nil, "forge_documens"},
 		{"no word of where it came from", func(s *copied) { s.forge(func(m *catalog.Manifest) { m.Source = nil }) }, catalog.ErrDamaged, "manifest.json"},
 		{"no head", func(s *copied) { s.forgeArtifact("05-database.sql", true, replace("-- forgectl", "-- forge")) }, catalog.ErrDamaged, "05-database.sql"},
-		{"no data", func(s *copied) {
-			s.forge(func(m *catalog.Manifest) {
-				m.Artifacts = slices.DeleteFunc(m.Artifacts, func(a catalog.Artifact) bool { return strings.HasPrefix(a.Name, "20-data") })
-			})
-		}, catalog.ErrDamaged, "20-data"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -203,7 +198,7 @@ func TestDrillLenient(t *testing.T) {
 func TestDrillCancelled(t *testing.T) {
 	t.Parallel()
 	why := errors.New("told to stop")
-	for _, name := range []string{"hashed", "server started", "loaded pre-data", "loaded data", "progress of load", "progress of compare"} {
+	for _, name := range []string{"hashed", "server started", "loaded data", "progress of load", "progress of compare"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, true)
