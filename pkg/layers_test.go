@@ -62,6 +62,7 @@ var layers = map[string]int{
 	"postgres/scratch/scratchtest": domain,
 	"rediscache":                   domain,
 	"service":                      domain,
+	"service/servicetest":          domain,
 
 	"backup":  operation,
 	"doctor":  operation,

@@ -93,6 +93,8 @@ command=/no/such/program
 autostart=false
 `)
 	ctx, units := t.Context(), []string{"web", "sleeper:worker_00"}
+	quick := quick
+	quick.Settle = -1 // each look is a Python that has to be started
 	running, err := service.Running(ctx, m, units)
 	if err != nil {
 		t.Fatal(err)
