@@ -29,6 +29,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("RESTORE_TEST_KILL") != "" {
+		restoreAndDie()
+		return
+	}
 	code := scratchtest.Run(m)
 	if original.dir != "" {
 		os.RemoveAll(original.dir)

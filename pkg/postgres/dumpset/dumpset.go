@@ -149,6 +149,28 @@ func (r Reader) Definitions(ctx context.Context) (toc *pgdump.TOC, err error) {
 	return toc, err
 }
 
+// Contents reads the tables of contents of definitions and of what comes after
+// the data, in this order.
+func (r Reader) Contents(ctx context.Context) ([]*pgdump.TOC, error) {
+	var tocs []*pgdump.TOC
+	for _, base := range []string{PreDataName, PostDataName} {
+		err := r.read(ctx, base, func(plain io.Reader) error {
+			toc, err := pgdump.Inspect(plain)
+			tocs = append(tocs, toc)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return tocs, nil
+}
+
+// GlobalsSQL hands the whole of 00-globals.sql to parse.
+func (r Reader) GlobalsSQL(ctx context.Context, parse func(io.Reader) error) error {
+	return r.read(ctx, GlobalsName, parse)
+}
+
 // Decode reads every artifact to its end: decrypted, decompressed, hashed, and
 // archives walked through block by block. Results as those of Hash.
 func (r Reader) Decode(ctx context.Context) (damaged []error, err error) {

@@ -38,7 +38,13 @@ func (c Candidate) Create(ctx context.Context, p Properties, note string) error 
 		// end is waited for, even when the run has been told to end, and then undone.
 		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
-		if _, err := conn.Exec(once, p.Create(c.Name, server.Version)); err != nil {
+		create := p.Create(c.Name, server.Version)
+		if !server.Superuser {
+			// Owners of tables need a right on the schema public that, before the
+			// privileges are loaded, only the owner of the database has.
+			create += " OWNER " + postgres.QuoteIdent(p.Owner)
+		}
+		if _, err := conn.Exec(once, create); err != nil {
 			if errorCode(err) == "42P04" { // duplicate_database
 				return fmt.Errorf("create %s: %w", c.Name, ErrExists)
 			}
@@ -59,7 +65,8 @@ func (c Candidate) Create(ctx context.Context, p Properties, note string) error 
 const createTimeout = 2 * time.Minute
 
 // Finish gives the loaded candidate the rest of p and its final name, in one
-// transaction: nobody sees the name before everything is in place.
+// transaction: nobody sees the name before everything is in place. With its own
+// name it stays a candidate, and keeps its mark in place of the comment.
 func (c Candidate) Finish(ctx context.Context, p Properties, name string) error {
 	return c.do(ctx, func(conn *pgx.Conn) error {
 		tx, err := conn.Begin(ctx)
@@ -67,7 +74,13 @@ func (c Candidate) Finish(ctx context.Context, p Properties, name string) error 
 			return fmt.Errorf("finish %s: %w", c.Name, err)
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		statements := append([]string{"COMMENT ON DATABASE " + postgres.QuoteIdent(c.Name) + " IS NULL"}, p.After(c.Name)...)
+		var statements []string
+		if name == c.Name {
+			p.Comment = ""
+		} else {
+			statements = append(statements, "COMMENT ON DATABASE "+postgres.QuoteIdent(c.Name)+" IS NULL")
+		}
+		statements = append(statements, p.After(c.Name)...)
 		if name != c.Name {
 			statements = append(statements, "ALTER DATABASE "+postgres.QuoteIdent(c.Name)+" RENAME TO "+postgres.QuoteIdent(name))
 		}

@@ -38,11 +38,24 @@ func NeedsOf(toc *TOC, p Properties) Needs {
 			n.Tablespaces = append(n.Tablespaces, e.Tablespace)
 		}
 	}
+	n.sort()
+	return n
+}
+
+// Add makes n the needs of both.
+func (n *Needs) Add(other Needs) {
+	n.Extensions = append(n.Extensions, other.Extensions...)
+	n.Roles = append(n.Roles, other.Roles...)
+	n.Collations = append(n.Collations, other.Collations...)
+	n.Tablespaces = append(n.Tablespaces, other.Tablespaces...)
+	n.sort()
+}
+
+func (n *Needs) sort() {
 	for _, list := range []*[]string{&n.Extensions, &n.Roles, &n.Collations, &n.Tablespaces} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	return n
 }
 
 var icuLocale = regexp.MustCompile(`provider = icu,(?:.*, )?\s*locale = '([^']*)'`)

@@ -144,6 +144,17 @@ func (s RoleScript) Knows(role string) bool {
 	return slices.ContainsFunc(s.statements, func(one roleStatement) bool { return one.verb == "CREATE ROLE" && one.roles[0] == role })
 }
 
+// All are the roles that the script makes, in its order.
+func (s RoleScript) All() []string {
+	var all []string
+	for _, one := range s.statements {
+		if one.verb == "CREATE ROLE" {
+			all = append(all, one.roles[0])
+		}
+	}
+	return all
+}
+
 // Making are the statements that make the given roles with their attributes,
 // settings and memberships, and nothing else: roles that are there already keep
 // what they have.

@@ -1,0 +1,74 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+)
+
+// build makes the candidate: created, loaded, compared, analyzed and given its
+// properties, under the name final. Until then it carries a mark that says what
+// it is; whatever fails, it is dropped again.
+func (o Options) build(ctx context.Context, r *Result, candidate pgdump.Candidate, final string) error {
+	mark := cutover.Origin{Forgectl: cutover.Candidate, Of: r.Into, Run: cutover.Run(o.Now()), Set: r.Source}
+	if err := candidate.Create(ctx, r.Properties, mark.String()); err != nil {
+		return err // and there is none
+	}
+	if err := o.fill(ctx, r, candidate, final); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // what broke then, broke because of it
+		}
+		return errors.Join(err, candidate.Drop(ctx))
+	}
+	return nil
+}
+
+func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate, final string) error {
+	o.Step("created")
+	src := o.source()
+	if err := src.load(ctx, r, candidate); err != nil {
+		return err
+	}
+	f := src.fingerprint()
+	if f == nil || f.Level == catalog.FingerprintNone {
+		r.Warnings = append(r.Warnings, "nothing was counted when the backup was taken: nothing proves that all rows are there")
+	}
+	for _, stage := range []struct {
+		name string
+		do   func() error
+	}{
+		{"compare", func() error {
+			return pgdump.Compare(ctx, candidate.Endpoint(), f, func(done, total int) { o.Progress("compare", int64(done), int64(total)) })
+		}},
+		{"analyze", func() error { o.Progress("analyze", 0, 0); return candidate.Analyze(ctx) }},
+		{"finish", func() error { return finish(ctx, r.Properties, candidate, final) }},
+	} {
+		start := time.Now()
+		if err := stage.do(); err != nil {
+			return err
+		}
+		r.took(stage.name, time.Since(start))
+		o.Step(stage.name)
+	}
+	return nil
+}
+
+// finishTime bounds the one statement that is not interrupted. A server goes on
+// with a commit although nobody waits for it any more: then the database would
+// have its name after the run has said that it failed.
+const finishTime = 5 * time.Minute
+
+// finish gives the database its properties and its name. What was begun is seen
+// through, so that the answer is true.
+func finish(ctx context.Context, p pgdump.Properties, candidate pgdump.Candidate, final string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer cancel()
+	return candidate.Finish(ctx, p, final)
+}

@@ -1,0 +1,280 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
+)
+
+// Units are what runs the application and has to stand still while its database
+// is exchanged.
+type Units interface {
+	// Running lists those that run now, in the order in which they are started. An
+	// error means that nobody can tell.
+	Running(ctx context.Context) ([]string, error)
+	// Stop stops units and waits until nothing of them runs.
+	Stop(ctx context.Context, units []string) error
+	// Start starts units and waits until they run. Those that run stay as they are.
+	Start(ctx context.Context, units []string) error
+}
+
+// Gate asks the application whether it is well, as often as it takes; nil when
+// it is.
+type Gate func(ctx context.Context) error
+
+// ReturnedError says that the application was not well with the restored
+// database, and that the old one is live again.
+type ReturnedError struct {
+	Live   string
+	Kept   string // the restored one: the application may have written to it
+	Reason error
+	// Trouble is what went wrong on the way back, such as a unit that does not
+	// start; nil when all is as it was.
+	Trouble error
+}
+
+func (e *ReturnedError) Error() string {
+	text := fmt.Sprintf("%s is the old database again, the restored one is kept as %s: %v", e.Live, e.Kept, e.Reason)
+	if e.Trouble != nil {
+		text += fmt.Sprintf("; on the way back: %v", e.Trouble)
+	}
+	return text
+}
+
+// Unwrap keeps both causes.
+func (e *ReturnedError) Unwrap() []error {
+	if e.Trouble != nil {
+		return []error{e.Reason, e.Trouble}
+	}
+	return []error{e.Reason}
+}
+
+// errUndetermined means that the server went away during the commit, and has not
+// come back to say which name belongs to which database.
+var errUndetermined = errors.New("nobody knows which database is live: the server does not answer")
+
+// exchange carries out an intent: it is what a restore, an undo and a resume
+// have in common.
+type exchange struct {
+	Options
+	intent Intent
+	began  time.Time
+	swap   cutover.Result
+}
+
+// backTime bounds each step of putting things back, which goes on when the
+// context of the run has ended.
+const backTime = 5 * time.Minute
+
+// run exchanges the databases: units stopped, names swapped, units started, the
+// application asked. After an error everything is as it was before, or the error
+// says what is not; only a process that dies leaves its intent.
+func (x *exchange) run(ctx context.Context) error {
+	x.intent.Stage = Stopping
+	if err := x.Intents.begin(x.intent); err != nil {
+		return err
+	}
+	x.Step("intent written")
+	x.began = time.Now()
+	if err := x.stop(ctx); err != nil {
+		return x.abandon(ctx, err)
+	}
+	if err := x.advance(Swapping); err != nil {
+		return x.abandon(ctx, err)
+	}
+	x.Report("swap", x.describe())
+	swapped, err := x.swapIn(ctx)
+	if errors.Is(err, errUndetermined) {
+		return err // the intent stays: resume finds out
+	}
+	if !swapped {
+		return x.abandon(ctx, err)
+	}
+	x.Step("swapped")
+	return x.settle(ctx)
+}
+
+func (x *exchange) describe() string {
+	if x.intent.Out == nil {
+		return fmt.Sprintf("%s becomes %s", x.intent.In.Name, x.intent.Live)
+	}
+	return fmt.Sprintf("%s becomes %s, %s becomes %s", x.intent.Live, x.intent.Out.Aside, x.intent.In.Name, x.intent.Live)
+}
+
+func (x *exchange) stop(ctx context.Context) error {
+	for _, u := range x.intent.Units {
+		x.Report("stop", u)
+	}
+	if len(x.intent.Units) == 0 {
+		return nil
+	}
+	err := x.Units.Stop(ctx, x.intent.Units)
+	x.Step("stopped")
+	return err
+}
+
+// advance records the next stage before it begins.
+func (x *exchange) advance(s Stage) error {
+	x.intent.Stage = s
+	if err := x.Intents.write(x.intent); err != nil {
+		return err
+	}
+	x.Step(string(s))
+	return nil
+}
+
+// swapIn swaps the names and finds out whether it happened.
+func (x *exchange) swapIn(ctx context.Context) (swapped bool, err error) {
+	in, out := x.intent.In, x.intent.Out
+	var renames []cutover.Rename
+	if out != nil {
+		origin := cutover.Origin{Forgectl: cutover.Before, Of: x.intent.Live, Run: x.intent.Run, Set: x.intent.Set, Comment: out.Comment}
+		if x.intent.Action == actionUndo {
+			origin.Forgectl = cutover.Undone
+		}
+		mark := origin.String()
+		renames = append(renames, cutover.Rename{From: x.intent.Live, To: out.Aside, Comment: &mark})
+	}
+	renames = append(renames, cutover.Rename{From: in.Name, To: x.intent.Live, Comment: &in.Comment})
+	return x.rename(ctx, renames, in.OID)
+}
+
+// rename runs a swap after which the database with that OID is to be live.
+func (x *exchange) rename(ctx context.Context, renames []cutover.Rename, oid uint32) (bool, error) {
+	var err error
+	x.swap, err = cutover.Swap(ctx, cutover.Options{Admin: x.Admin, Renames: renames, Logger: x.Logger, Step: func(name string) { x.Step("swap " + name) }})
+	if err == nil || !errors.Is(err, cutover.ErrUnknownOutcome) {
+		return err == nil, err
+	}
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+	defer cancel()
+	name, lookErr := nameOf(look, x.Admin, oid)
+	if lookErr != nil {
+		return false, fmt.Errorf("%w: %w; %w", errUndetermined, err, lookErr)
+	}
+	return name == x.intent.Live, err
+}
+
+// settle starts the application on the database that is live now and asks it; if
+// it is not well, the old database comes back.
+func (x *exchange) settle(ctx context.Context) error {
+	if err := x.advance(Starting); err != nil {
+		x.Logger.Warn("intent not updated", "error", err) // Swapping says as much to whoever resumes
+	}
+	err := x.start(ctx)
+	if err == nil {
+		x.Step("started")
+		err = x.ask(ctx)
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return x.back(ctx, err)
+	}
+	x.Step("well")
+	return x.Intents.end(x.intent)
+}
+
+func (x *exchange) start(ctx context.Context) error {
+	for _, u := range x.intent.Units {
+		x.Report("start", u)
+	}
+	if len(x.intent.Units) == 0 {
+		return nil
+	}
+	return x.Units.Start(ctx, x.intent.Units)
+}
+
+func (x *exchange) ask(ctx context.Context) error {
+	if x.Gate == nil {
+		return nil
+	}
+	x.Report("ask", "the application's health check")
+	return x.Gate(ctx)
+}
+
+// abandon ends an exchange whose swap did not happen: the units run again.
+func (x *exchange) abandon(ctx context.Context, reason error) error {
+	if ctx.Err() != nil {
+		reason = context.Cause(ctx)
+	}
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+	defer cancel()
+	if err := x.start(back); err != nil {
+		// The intent stays: the units are to be seen to.
+		return fmt.Errorf("%w; and the units that were stopped do not start: %w", reason, err)
+	}
+	return errors.Join(reason, x.Intents.end(x.intent))
+}
+
+// back puts the old database in its place again.
+func (x *exchange) back(ctx context.Context, reason error) error {
+	if x.intent.Out == nil {
+		// There was none before: a database with an application that is not well
+		// beats no database at all.
+		return errors.Join(fmt.Errorf("%s is restored, but: %w", x.intent.Live, reason), x.Intents.end(x.intent))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*backTime)
+	defer cancel()
+	x.Report("back", reason.Error())
+	if err := x.advance(Returning); err != nil {
+		x.Logger.Warn("intent not updated", "error", err)
+	}
+	kept := cutover.Name(x.intent.Live, cutover.Failed, x.intent.Run)
+	trouble := x.stop(ctx)
+	returned, err := x.swapBack(ctx, kept)
+	if !returned {
+		// The intent stays, so that resume can try again.
+		return errors.Join(fmt.Errorf("%s is the restored database, and the old one could not be put back: %w", x.intent.Live, reason), err, trouble, x.start(ctx))
+	}
+	x.Step("swapped back")
+	trouble = errors.Join(trouble, x.start(ctx))
+	if trouble == nil {
+		trouble = x.Intents.end(x.intent)
+	}
+	return &ReturnedError{Live: x.intent.Live, Kept: kept, Reason: reason, Trouble: trouble}
+}
+
+func (x *exchange) swapBack(ctx context.Context, kept string) (bool, error) {
+	in, out := x.intent.In, x.intent.Out
+	mark := cutover.Origin{Forgectl: cutover.Failed, Of: x.intent.Live, Run: x.intent.Run, Set: x.intent.Set, Comment: in.Comment}.String()
+	x.Report("swap", fmt.Sprintf("%s becomes %s, %s becomes %s", x.intent.Live, kept, out.Aside, x.intent.Live))
+	return x.rename(ctx, []cutover.Rename{
+		{From: x.intent.Live, To: kept, Comment: &mark},
+		{From: out.Aside, To: x.intent.Live, Comment: &out.Comment},
+	}, out.OID)
+}
+
+// nameOf is the name of the database with that OID, "" when there is none.
+func nameOf(ctx context.Context, admin *postgres.Endpoint, oid uint32) (string, error) {
+	conn, err := admin.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var name string
+	err = conn.QueryRow(ctx, "SELECT coalesce((SELECT datname::text FROM pg_catalog.pg_database WHERE oid = $1), '')", oid).Scan(&name)
+	if err != nil {
+		return "", fmt.Errorf("look up database %d: %w", oid, err)
+	}
+	return name, nil
+}
+
+// oidOf is the OID of the database with that name.
+func oidOf(ctx context.Context, admin *postgres.Endpoint, name string) (uint32, error) {
+	conn, err := admin.Connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var oid uint32
+	if err := conn.QueryRow(ctx, "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1", name).Scan(&oid); err != nil {
+		return 0, fmt.Errorf("look up database %s: %w", name, err)
+	}
+	return oid, nil
+}

@@ -1,0 +1,151 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+)
+
+// The actions of an intent.
+const (
+	actionRestore = "restore"
+	actionUndo    = "undo"
+)
+
+// UnendableError means that a swap would fail, or make every client wait for
+// nothing: somebody is in the live database whom this role may not send away.
+type UnendableError struct {
+	Live     string
+	Sessions []cutover.Session
+	Prepared []string // names of prepared transactions
+}
+
+func (e *UnendableError) Error() string {
+	text := e.Live + " cannot be freed:"
+	for _, s := range e.Sessions {
+		text += " " + s.String() + " may not be ended by this role;"
+	}
+	for _, p := range e.Prepared {
+		text += fmt.Sprintf(" prepared transaction %q is open;", p)
+	}
+	return text[:len(text)-1]
+}
+
+// Remedies are what to run, one each.
+func (e *UnendableError) Remedies() []string {
+	var all []string
+	if len(e.Sessions) > 0 {
+		all = append(all, "end those sessions, or set database.admin_url to a superuser")
+	}
+	for _, p := range e.Prepared {
+		quoted := postgres.QuoteLiteral(p)
+		all = append(all, "COMMIT PREPARED "+quoted+";  -- or: ROLLBACK PREPARED "+quoted+"; in "+e.Live)
+	}
+	return all
+}
+
+// Replace puts a set into service under the name o.Live: loaded beside, compared,
+// and only then exchanged with the live database, which is kept. When the
+// application is not well afterwards the old one comes back (*ReturnedError).
+// What was found before anything was changed is handed to o.Confirm.
+func Replace(ctx context.Context, o Options) (Result, error) {
+	o = o.withDefaults()
+	r := Result{}
+	err := o.planReplace(ctx, &r.Plan)
+	if err == nil && o.Confirm != nil {
+		err = o.Confirm(ctx, r.Plan)
+	}
+	if err != nil {
+		return r, err
+	}
+	if len(r.roleScript) > 0 {
+		o.Report("roles", fmt.Sprintf("%d to be made", len(r.Roles)))
+		if err := pgdump.MakeRoles(ctx, o.Admin, r.roleScript); err != nil {
+			return r, err
+		}
+	}
+	candidate := pgdump.Candidate{Admin: o.Admin, Name: r.Working}
+	if err := o.build(ctx, &r, candidate, r.Working); err != nil {
+		return r, err
+	}
+	if err := o.intoService(ctx, &r, candidate); err != nil {
+		return r, err
+	}
+	return r, nil
+}
+
+// PlanReplace is what Replace finds out before it changes anything.
+func PlanReplace(ctx context.Context, o Options) (Plan, error) {
+	o = o.withDefaults()
+	var p Plan
+	err := o.planReplace(ctx, &p)
+	return p, err
+}
+
+func (o Options) planReplace(ctx context.Context, p *Plan) error {
+	run := cutover.Run(o.Now())
+	p.Into, p.Run, p.Working = o.Live, run, cutover.Name(o.Live, cutover.Candidate, run)
+	open, err := o.Intents.Open(ctx, o.Live)
+	if err == nil && open != nil {
+		err = fmt.Errorf("%s, begun %s: %w", o.Live, open.Started.UTC().Format(time.RFC3339), ErrOpen)
+	}
+	if err != nil {
+		return err
+	}
+	if p.Live, err = cutover.Inspect(ctx, o.Admin, o.Live); err != nil {
+		return err
+	}
+	if err := o.prepare(ctx, p); err != nil {
+		return err
+	}
+	if p.Live != nil {
+		p.Aside = cutover.Name(o.Live, cutover.Before, run)
+		if len(p.Live.Unendable)+len(p.Live.Prepared) > 0 {
+			return &UnendableError{Live: o.Live, Sessions: p.Live.Unendable, Prepared: p.Live.Prepared}
+		}
+		for _, s := range p.Live.Slots {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("replication slot %s stays with %s: its reader goes on there", s, p.Aside))
+		}
+		for _, s := range p.Live.Subscriptions {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("subscription %s stays with %s and goes on there; the restored one is made disabled", s, p.Aside))
+		}
+	}
+	if o.Units == nil {
+		return nil
+	}
+	if p.Units, err = o.Units.Running(ctx); err != nil {
+		return fmt.Errorf("ask which units run: %w", err)
+	}
+	return nil
+}
+
+// intoService exchanges the complete candidate with what is live.
+func (o Options) intoService(ctx context.Context, r *Result, candidate pgdump.Candidate) error {
+	x := &exchange{Options: o, intent: Intent{
+		Action: actionRestore, Run: r.Run, Live: o.Live, Server: o.Admin.String(), Set: r.Source, Started: o.Now().UTC(),
+		Host: o.Host, PID: o.PID, Units: r.Units,
+		In: Moved{Name: r.Working, Comment: r.Properties.Comment},
+	}}
+	var err error
+	if x.intent.In.OID, err = oidOf(ctx, o.Admin, r.Working); err != nil {
+		return errors.Join(err, candidate.Drop(ctx))
+	}
+	if r.Live != nil {
+		x.intent.Out = &Moved{OID: r.Live.OID, Name: o.Live, Aside: r.Aside, Comment: r.Live.Comment}
+	}
+	err = x.run(ctx)
+	r.Gap, r.Ended, r.Downtime = x.swap.Gap, x.swap.Ended, time.Since(x.began)
+	if err == nil {
+		return nil
+	}
+	if open, openErr := o.Intents.Open(ctx, o.Live); openErr == nil && open == nil && !errors.As(err, new(*ReturnedError)) && r.Live != nil {
+		// Nobody has ever used it: the swap did not happen.
+		return errors.Join(err, candidate.Drop(ctx))
+	}
+	return err
+}

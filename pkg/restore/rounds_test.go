@@ -1,0 +1,5 @@
+//go:build !long
+
+package restore_test
+
+const killRounds = 6
