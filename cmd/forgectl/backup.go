@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,13 +11,14 @@ import (
 )
 
 func newBackupCmd(app *App) *cobra.Command {
-	return newGroup("backup", "Make, list and prove backups",
+	return newGroup("backup", "Make, list, prove and prune backups",
 		`A backup is a set of files in the repository that was read back before it counts.
 Whether it can be restored is proven by a drill: forgectl backup verify --drill.`,
 		`  forgectl backup db
   forgectl backup list
   forgectl backup verify --drill`,
-		newBackupDBCmd(app), newBackupListCmd(app), newBackupShowCmd(app), newBackupVerifyCmd(app))
+		newBackupDBCmd(app), newBackupListCmd(app), newBackupShowCmd(app), newBackupVerifyCmd(app),
+		newBackupPruneCmd(app), newBackupPinCmd(app), newBackupUnpinCmd(app))
 }
 
 // databaseFlag is --database, which stands for the setting database.name.
@@ -35,8 +37,14 @@ func (a *App) databaseGroup() (catalog.Group, error) {
 	return catalog.Group{Kind: catalog.KindDatabase, Database: cfg.Database.Name}, nil
 }
 
-// latest is the word for the newest set of a group.
-const latest = "latest"
+// groupFlags are --kind and --database, which narrow all sets down to some.
+func groupFlags(app *App, cmd *cobra.Command, o *listOptions) {
+	kinds := []string{string(catalog.KindDatabase), string(catalog.KindMedia), string(catalog.KindConfig), string(catalog.KindFull)}
+	cmd.Flags().StringVar(&o.kind, "kind", "", "only sets of this `KIND`: "+strings.Join(kinds, ", "))
+	complete(cmd, "kind", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&o.database, "database", "", "only sets of the database `NAME`")
+	complete(cmd, "database", app.completeDatabases)
+}
 
 func (a *App) completeDatabases(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	repo, err := a.Repository(cmd.Context())

@@ -11,6 +11,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/prune"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -29,8 +30,12 @@ The set is incomplete, which is a WARNING, when PostgreSQL left something out th
 the role may not see. A table that the role cannot read is an error, with the SQL
 that mends it.
 
+With backup.prune: auto (the default) the sets of the database that backup.keep no
+longer wants are removed then, as by forgectl backup prune. Trouble there is a WARNING:
+the backup is good.
+
 With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to",
-"incomplete", "stages": [{"name", "seconds"}]}.`,
+"incomplete", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"}.`,
 		Example: `  forgectl backup db
   forgectl backup db --database other --fingerprint full
   15 2 * * * bmad-forge forgectl backup db        (a line of /etc/cron.d/bmad-forge)`,
@@ -75,7 +80,7 @@ func (a *App) backupDatabase(ctx context.Context) error {
 				return result{}, fmt.Errorf("back up %s: %w", group, err)
 			}
 			progress.done()
-			return a.backedUp(repo, run, done), nil
+			return a.backedUp(repo, run, done, a.pruneAfter(ctx, run, repo, group)), nil
 		},
 	})
 }
@@ -110,15 +115,18 @@ type backedUpSet struct {
 	SealedTo   []string        `json:"sealed_to"`
 	Incomplete []string        `json:"incomplete"`
 	Stages     []catalog.Stage `json:"stages"`
+	Removed    []string        `json:"removed"`
+	FreedBytes int64           `json:"freed_bytes"`
 }
 
-func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result) result {
+func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, pruned prune.Result) result {
 	m := done.Set.Manifest
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpSet{
 		Set: done.Set.Ref.String(), Path: path, Bytes: done.Set.Bytes, RawBytes: m.RawBytes(),
 		Tables: m.Fingerprint.TableCount(), Rows: m.Fingerprint.Rows(), SealedTo: m.Encryption.Names(),
 		Incomplete: append([]string{}, m.Incomplete...), Stages: done.Stages,
+		Removed: setNames(pruned.Removed), FreedBytes: pruned.Bytes(),
 	}
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
@@ -135,6 +143,9 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result) resul
 	return result{JSON: shown, Text: func(s *ui.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealedTo(shown.SealedTo),
 			contents(m.Fingerprint), s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify --drill"))
+		if n := len(shown.Removed); err == nil && n > 0 {
+			_, err = fmt.Fprintf(s.Out, "removed, as backup.keep says: %s: %s\n", countSets(n, shown.FreedBytes), ui.Printable(strings.Join(shown.Removed, ", ")))
+		}
 		return err
 	}}
 }

@@ -40,11 +40,7 @@ With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.listBackups(cmd.Context(), o) },
 	}
-	kinds := []string{string(catalog.KindDatabase), string(catalog.KindMedia), string(catalog.KindConfig), string(catalog.KindFull)}
-	cmd.Flags().StringVar(&o.kind, "kind", "", "only sets of this `KIND`: "+strings.Join(kinds, ", "))
-	complete(cmd, "kind", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().StringVar(&o.database, "database", "", "only sets of the database `NAME`")
-	complete(cmd, "database", app.completeDatabases)
+	groupFlags(app, cmd, &o)
 	return cmd
 }
 

@@ -69,6 +69,7 @@ func scripts(dir string, more func(env *testscript.Env) error) testscript.Params
 			"waitfor":  waitFor,
 			"signal":   sendSignal,
 			"sql":      runSQL,
+			"sets":     publishSets,
 		},
 	}
 }

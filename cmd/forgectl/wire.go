@@ -17,6 +17,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/lock"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -97,6 +98,19 @@ func (r *repository) useLock(g catalog.Group) (string, error) {
 		return "", nil //nolint:nilerr // the listing that follows says what is wrong
 	}
 	return r.lock(g.UseLock())
+}
+
+// take holds a lock of a group alone until it is released.
+func (r *repository) take(name string) (release func() error, err error) {
+	path, err := r.lock(name)
+	if err != nil || path == "" {
+		return func() error { return nil }, err
+	}
+	l, err := lock.Acquire(path, lock.Holder{User: userName(), Operation: "backup prune"})
+	if err != nil {
+		return nil, err
+	}
+	return l.Release, nil
 }
 
 // free is the space that an ordinary user can still fill.

@@ -82,14 +82,14 @@ func backupKeys(b *Backup, s site) []*key {
 			doc: `What is recorded of each table to compare a restored copy with: none, counts (of rows) or full (also a hash over every row). "full" reads the whole database once more, in exchange for proof that every value came back; "none" leaves a restore with nothing to compare.`},
 		{name: "backup.readback", value: enum(&b.Readback, ReadbackHash, ReadbackDecode), def: ReadbackDecode,
 			doc: `How a set is read back before it counts as written: hash (the bytes on disk) or decode (also decrypted and decompressed). "hash" saves some processor time.`},
-		{name: "backup.prune", value: enum(&b.Prune, PruneAuto, PruneManual), def: PruneAuto, later: true,
+		{name: "backup.prune", value: enum(&b.Prune, PruneAuto, PruneManual), def: PruneAuto,
 			doc: `When sets that backup.keep no longer wants are removed: auto (after each good backup) or manual (only by "backup prune").`},
 		{name: "backup.lock_timeout", value: duration(&b.LockTimeout, time.Millisecond), def: "1m",
 			doc: `How long a backup waits for a table that somebody holds a lock on (a migration, say) before it gives up and names it. While it waits, later statements on that table wait behind it.`},
 		{name: "backup.role_passwords", value: toggle(&b.RolePasswords), def: "false",
 			doc: `Whether the password hashes of roles are part of a backup. Only a superuser may read them. Without them, roles come back without a password after the loss of a whole server, and passwords have to be set again.`},
 	}
-	rows = append(rows, later(keepKeys(&b.Keep))...)
+	rows = append(rows, keepKeys(&b.Keep)...)
 	rows = append(rows, encryptKeys(&b.Encrypt, s)...)
 	return append(rows, decryptKeys(&b.Decrypt, s)...)
 }
@@ -100,7 +100,7 @@ func keepKeys(k *Keep) []*key {
 		{name: "backup.keep", doc: `Which sets are kept, for each kind and each database by itself. A set stays when at least one rule wants it. Only good sets count, pinned ones always stay, and the last good one is never removed.`},
 		{name: "backup.keep.within", value: duration(&k.Within, 0), def: "30d",
 			env: []variable{{name: "RETENTION_DAYS", convert: days}},
-			doc: `Every set younger than this, counted back from the newest good set, not from today: when backups stop, nothing ages away. 0: this rule keeps nothing. RETENTION_DAYS is a bare number of days.`},
+			doc: `Every set not older than this, counted back from the newest good set, not from today: when backups stop, nothing ages away. 0: this rule keeps nothing. RETENTION_DAYS is a bare number of days.`},
 		{name: "backup.keep.last", value: number(&k.Last, 0, most), def: "0",
 			doc: `So many of the newest sets. 0: this rule keeps nothing.`},
 		{name: "backup.keep.daily", value: number(&k.Daily, 0, most), def: "7",

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/prune"
+	"github.com/bmad-forge/forgectl/pkg/retention"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+// pruning is what backup.keep says about groups. run may be nil as long as
+// nothing is removed.
+func (a *App) pruning(repo *repository, run *job.Run, groups ...catalog.Group) prune.Options {
+	k := a.loaded.Backup.Keep
+	o := prune.Options{
+		Catalog: repo.Catalog, Groups: groups, Lock: repo.take,
+		Policy: retention.Policy{Within: k.Within, Last: k.Last, Daily: k.Daily, Weekly: k.Weekly, Monthly: k.Monthly, Yearly: k.Yearly, Min: k.Min},
+	}
+	if run != nil {
+		o.Logger = run.Log
+	}
+	return o
+}
+
+// pruneGroups removes what the plan says, group by group. A group in which a
+// backup is being made is an error, and does not keep the others waiting.
+func (a *App) pruneGroups(ctx context.Context, run *job.Run, repo *repository, plan prune.Plan) (prune.Result, error) {
+	var total prune.Result
+	var errs []error
+	var groups []catalog.Group
+	for _, s := range plan.Remove() {
+		if !slices.Contains(groups, s.Group) {
+			groups = append(groups, s.Group)
+		}
+	}
+	for _, g := range groups {
+		if ctx.Err() != nil {
+			break
+		}
+		done, err := a.pruneLocked(ctx, run, repo, g, plan)
+		total.Removed = append(total.Removed, done.Removed...)
+		total.Kept = append(total.Kept, done.Kept...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	noteRemoved(run, total)
+	return total, all(errs...)
+}
+
+func (a *App) pruneLocked(ctx context.Context, run *job.Run, repo *repository, g catalog.Group, plan prune.Plan) (done prune.Result, err error) {
+	release, err := repo.take(g.WriteLock())
+	if err != nil {
+		return done, fmt.Errorf("prune %s: %w", g, err)
+	}
+	defer func() { err = all(err, release()) }()
+	return a.pruneGroup(ctx, run, repo, g, plan)
+}
+
+// pruneGroup removes what the plan says of a group whose write lock is held.
+func (a *App) pruneGroup(ctx context.Context, run *job.Run, repo *repository, g catalog.Group, plan prune.Plan) (prune.Result, error) {
+	done, err := prune.Apply(ctx, a.pruning(repo, run, g), g, plan)
+	for _, swept := range done.Swept {
+		run.Log.Info("removed what a dead run left", "set", swept)
+	}
+	if n := len(done.Skipped); n > 0 {
+		run.Warn(fmt.Sprintf("%s of %s should go, but stay for now: %v", countSets(n, 0), g, done.Skipped[0].Err))
+	}
+	if n := len(done.Failed); n > 0 && err == nil {
+		err = done.Failed[0].Err
+		if n > 1 {
+			err = fmt.Errorf("%w; %s more could not be removed either", err, countSets(n-1, 0))
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("prune %s: %w", g, err)
+	}
+	return done, err
+}
+
+// pruneAfter prunes the group of a backup that has just been made, if
+// backup.prune says so. The backup is good whatever happens here, so trouble is
+// a warning.
+func (a *App) pruneAfter(ctx context.Context, run *job.Run, repo *repository, g catalog.Group) prune.Result {
+	if a.loaded.Backup.Prune != config.PruneAuto {
+		return prune.Result{}
+	}
+	plan, err := prune.Decide(ctx, a.pruning(repo, run, g))
+	if err != nil {
+		run.Warn(fmt.Sprintf("prune %s: %v", g, err))
+		return prune.Result{}
+	}
+	for _, w := range plan.Warnings {
+		run.Warn(w)
+	}
+	done, err := a.pruneGroup(ctx, run, repo, g, plan)
+	if err != nil {
+		run.Warn(err.Error())
+	}
+	noteRemoved(run, done)
+	return done
+}
+
+func noteRemoved(run *job.Run, done prune.Result) {
+	if len(done.Removed) == 0 {
+		return
+	}
+	run.Fact("removed", setNames(done.Removed))
+	run.Fact("freed_bytes", done.Bytes())
+}
+
+func setNames(sets []catalog.Set) []string {
+	names := []string{}
+	for _, s := range sets {
+		names = append(names, s.Ref.String())
+	}
+	return names
+}
+
+func totalBytes(sets []catalog.Set) int64 { return prune.Result{Removed: sets}.Bytes() }
+
+// countSets is "3 sets, 1.2 GiB"; without bytes only the number.
+func countSets(n int, bytes int64) string {
+	text := fmt.Sprintf("%d sets", n)
+	if n == 1 {
+		text = "1 set"
+	}
+	if bytes > 0 {
+		text += ", " + ui.Bytes(bytes)
+	}
+	return text
+}
