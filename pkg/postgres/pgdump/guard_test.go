@@ -272,7 +272,7 @@ func TestBusy(t *testing.T) {
 	role := scratchtest.Role(t, e, "LOGIN")
 	mustExec(t, holder, `GRANT ALL ON "Held, by ""x""" TO `+role+"; SET application_name = 'migrate'; SET ROLE "+role)
 	mustExec(t, holder, `BEGIN; LOCK TABLE "Held, by ""x""" IN ACCESS EXCLUSIVE MODE`)
-	_, _, err := OpenGuard(t.Context(), e, GuardOptions{LockTimeout: 100 * time.Millisecond})
+	err := openError(t.Context(), e, GuardOptions{LockTimeout: 100 * time.Millisecond})
 	var busy *BusyError
 	if !errors.As(err, &busy) || !errors.Is(err, ErrBusy) {
 		t.Fatalf("got %v", err)
@@ -294,7 +294,7 @@ func TestBusyPrepared(t *testing.T) {
 	name := scratchtest.Name("prepared")
 	mustExec(t, holder, "BEGIN; LOCK TABLE m; PREPARE TRANSACTION '"+name+"'")
 	defer mustExec(t, holder, "ROLLBACK PREPARED '"+name+"'")
-	_, _, err := OpenGuard(t.Context(), e, GuardOptions{LockTimeout: 100 * time.Millisecond})
+	err := openError(t.Context(), e, GuardOptions{LockTimeout: 100 * time.Millisecond})
 	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "prepared transaction") {
 		t.Errorf("got %v", err)
 	}
@@ -313,7 +313,7 @@ func TestDeadlock(t *testing.T) {
 	mustExec(t, holder, "SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE z")
 	failed := make(chan error, 1)
 	go func() {
-		_, _, err := OpenGuard(context.Background(), patient, GuardOptions{})
+		err := openError(context.Background(), patient, GuardOptions{})
 		failed <- err
 	}()
 	await(t, e, "EXISTS (SELECT FROM pg_locks WHERE relation = 'z'::regclass AND NOT granted)")
@@ -460,7 +460,7 @@ func TestNeverSettles(t *testing.T) {
 	t.Parallel()
 	e := tablesOnly(t, subject)
 	made := 0
-	_, _, err := OpenGuard(t.Context(), e, GuardOptions{Step: func(name string) {
+	err := openError(t.Context(), e, GuardOptions{Step: func(name string) {
 		if name == "locked" {
 			made++
 			scratchtest.Exec(t, e, fmt.Sprintf("CREATE TABLE fresh_%d ()", made))

@@ -59,6 +59,16 @@ func openGuard(t testing.TB, e *postgres.Endpoint, o GuardOptions) (*Guard, cont
 	return g, ctx
 }
 
+// openError opens a guard that should not open. One that does is ended, or it
+// would hold its locks against everything that cleans up after the test.
+func openError(ctx context.Context, e *postgres.Endpoint, o GuardOptions) error {
+	g, _, err := OpenGuard(ctx, e, o)
+	if err == nil {
+		g.Abort()
+	}
+	return err
+}
+
 // dumped is what a backup takes out of a database.
 type dumped struct {
 	parts       map[Part][]byte

@@ -79,7 +79,7 @@ func TestRights(t *testing.T) {
 			as := scratchtest.Connect(t, scratchtest.Server(t), e.Database(), role)
 
 			if len(c.missing) > 0 {
-				_, _, err := OpenGuard(t.Context(), as, GuardOptions{})
+				err := openError(t.Context(), as, GuardOptions{})
 				var rights *RightsError
 				if !errors.As(err, &rights) || !errors.Is(err, ErrRights) {
 					t.Fatalf("got %v", err)
