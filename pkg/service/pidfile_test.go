@@ -137,14 +137,20 @@ func TestPIDFileDoubt(t *testing.T) {
 			if got != tt.want || (err != nil) != (tt.want == "") || err != nil && !errors.Is(err, service.ErrUnavailable) {
 				t.Errorf("got %q, %v, want %q", got, err, tt.want)
 			}
-			if tt.want == "" {
-				if err := m.Stop(t.Context(), file); !errors.Is(err, service.ErrUnavailable) {
-					t.Errorf("Stop: %v", err)
-				}
-			}
 		})
 	}
+	// Not tried with the numbers above: a mistake would end whoever runs the test.
+	file, pid := daemon(t, "echo; exec sleep 3600")
+	if err := os.Chtimes(file, old, old); err != nil {
+		t.Fatal(err)
+	}
 	m := pidfileManager(t)
+	if err := m.Stop(t.Context(), file); !errors.Is(err, service.ErrUnavailable) {
+		t.Errorf("Stop: %v", err)
+	}
+	if err := syscall.Kill(pid, 0); err != nil || isZombie(pid) {
+		t.Errorf("somebody else's process was ended: %v", err)
+	}
 	missing := filepath.Join(t.TempDir(), "no.pid")
 	if got, err := m.State(t.Context(), missing); got != service.Inactive || err != nil {
 		t.Errorf("no file: got %s, %v", got, err)

@@ -177,3 +177,29 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Promise: a unit that came up again and then cannot be stopped is not among
+// those that were stopped.
+func TestCameBackForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{states: map[string]service.State{"a": service.Active, "b": service.Active}}
+		boom := errors.New("boom")
+		f.onStop = func(f *fake, _ context.Context, unit string) error {
+			if unit == "b" && f.states["a"] == service.Inactive {
+				return boom
+			}
+			f.set(unit, service.Inactive)
+			if unit == "a" {
+				f.set("b", service.Active)
+			}
+			return nil
+		}
+		_, err := service.StopAll(t.Context(), f, []string{"a", "b"}, service.Wait{})
+		e := stopError(t, err)
+		if !errors.Is(err, boom) || e.Unit != "b" || e.State != service.Active {
+			t.Errorf("got %v", err)
+		}
+		equal(t, "stopped", e.Stopped, []string{"a"})
+		equal(t, "done", f.did, []string{"stop b", "stop a", "stop b"})
+	})
+}
