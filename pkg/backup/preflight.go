@@ -80,9 +80,20 @@ func (r *databaseRun) preflight(ctx context.Context) error {
 	return r.checkSpace(ctx, server.DatabaseBytes)
 }
 
-// checkSpace compares the free bytes with an estimate: the last good set and a
-// quarter, or, for the first one, a third of the database: indexes are not
-// dumped, and text compresses to about a quarter.
+// Need estimates how large the next set will be: the last good one of sets
+// (oldest first) and a quarter, or, for the first one, a third of the database:
+// indexes are not dumped, and text compresses to about a quarter.
+func Need(sets []catalog.Set, databaseBytes int64) int64 {
+	need := databaseBytes / 3
+	for _, s := range sets {
+		if good, _ := s.Good(); good {
+			need = s.Bytes + s.Bytes/4
+		}
+	}
+	return need
+}
+
+// checkSpace compares the free bytes with what the set will need.
 func (r *databaseRun) checkSpace(ctx context.Context, databaseBytes int64) error {
 	if r.Free == nil {
 		return nil
@@ -92,17 +103,11 @@ func (r *databaseRun) checkSpace(ctx context.Context, databaseBytes int64) error
 		r.Logger.Info("free space of the repository is unknown", "error", err)
 		return nil
 	}
-	need := databaseBytes / 3
 	sets, err := r.Catalog.List(ctx, r.group)
 	if err != nil {
 		return fmt.Errorf("list earlier sets: %w", err)
 	}
-	for _, s := range sets { // oldest first
-		if good, _ := s.Good(); good {
-			need = s.Bytes + s.Bytes/4
-		}
-	}
-	if free < need {
+	if need := Need(sets, databaseBytes); free < need {
 		return &SpaceError{Need: need, Free: free}
 	}
 	return nil

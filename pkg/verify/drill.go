@@ -110,8 +110,10 @@ func needMajor(m *catalog.Manifest) int {
 	return need
 }
 
-// checkSpace: data with indexes is about what the database was; WAL and
-// temporary files of index builds come on top.
+// Need estimates the space of a drill: data with indexes is about what the
+// database was; WAL and temporary files of index builds come on top.
+func Need(databaseBytes int64) int64 { return databaseBytes + databaseBytes/2 + 200<<20 }
+
 func (o Options) checkSpace(set catalog.Set) error {
 	if o.FreeScratch == nil {
 		return nil
@@ -121,8 +123,7 @@ func (o Options) checkSpace(set catalog.Set) error {
 		o.Logger.Info("free space for the drill is unknown", "error", err)
 		return nil
 	}
-	need := set.Manifest.Source.Bytes + set.Manifest.Source.Bytes/2 + 200<<20
-	if free < need {
+	if need := Need(set.Manifest.Source.Bytes); free < need {
 		return &SpaceError{Dir: o.Scratch.Dir, Need: need, Free: free}
 	}
 	return nil

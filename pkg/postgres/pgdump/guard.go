@@ -103,17 +103,7 @@ func OpenGuard(ctx context.Context, e *postgres.Endpoint, o GuardOptions) (*Guar
 }
 
 func (g *Guard) open(ctx context.Context) error {
-	if err := postgres.RefusePooler(ctx, g.endpoint, g.conn); err != nil {
-		return err
-	}
-	var err error
-	if g.Server, err = postgres.Facts(ctx, g.conn); err != nil {
-		return err
-	}
-	if err := pin(ctx, g.conn, g.Server.Version); err != nil {
-		return err
-	}
-	listed, err := listRelations(ctx, g.conn)
+	listed, err := g.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,6 +126,21 @@ func (g *Guard) open(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("lock tables: new tables appeared %d times while locking: %w", maxRounds, ErrBusy)
+}
+
+// look pins the session and lists the tables. It locks nothing.
+func (g *Guard) look(ctx context.Context) ([]Relation, error) {
+	if err := postgres.RefusePooler(ctx, g.endpoint, g.conn); err != nil {
+		return nil, err
+	}
+	var err error
+	if g.Server, err = postgres.Facts(ctx, g.conn); err != nil {
+		return nil, err
+	}
+	if err := pin(ctx, g.conn, g.Server.Version); err != nil {
+		return nil, err
+	}
+	return listRelations(ctx, g.conn)
 }
 
 // lockAndExport takes the locks and the snapshot; settled is false when the
