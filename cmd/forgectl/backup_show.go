@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -60,29 +59,6 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 		JSON: shownSet{l, s.Manifest, append([]catalog.Check{}, s.Checks...)},
 		Text: func(out *ui.Streams) error { return a.showTable(out, l, s) },
 	})
-}
-
-// namedSet is the set with that id, or the newest one, good or not.
-func (a *App) namedSet(ctx context.Context, repo *repository, name string) (catalog.Set, error) {
-	group, err := a.databaseGroup()
-	if err != nil {
-		return catalog.Set{}, err
-	}
-	if name != latest {
-		ref, err := catalog.ParseRefIn(group, name)
-		if err != nil {
-			return catalog.Set{}, err
-		}
-		return repo.Get(ctx, ref)
-	}
-	sets, err := repo.List(ctx, group)
-	if err == nil && len(sets) == 0 {
-		err = withHint(fmt.Errorf("%s has none: %w", group, catalog.ErrNotFound), "forgectl backup db makes one; forgectl backup list shows all there are")
-	}
-	if err != nil {
-		return catalog.Set{}, err
-	}
-	return sets[len(sets)-1], nil
 }
 
 func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
-	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
-	"github.com/bmad-forge/forgectl/pkg/ui"
+	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
@@ -91,63 +90,84 @@ func (a *App) checkVerify(cmd *cobra.Command, o *verifyOptions, named bool) erro
 
 func (a *App) verifyBackups(cmd *cobra.Command, o verifyOptions) error {
 	ctx := cmd.Context()
-	group, err := a.databaseGroup()
+	name, err := a.parseSet(o.name)
 	if err != nil {
 		return err
 	}
-	target := group.String() + "/" + o.name
+	target := name.String()
 	if o.all {
 		target = "all sets"
 	}
 	var repo *repository
 	return a.operate(ctx, operation{
-		Spec:  job.Spec{Operation: "backup verify", Target: target, Shared: true},
+		Spec:  job.Spec{Operation: "backup verify", Target: target},
 		Check: true,
-		Open: func(ctx context.Context) (string, error) {
-			if repo, err = a.Repository(ctx); err != nil {
-				return "", err
-			}
-			return repo.useLock(group)
+		Open: func(ctx context.Context) (_ string, err error) {
+			repo, err = a.Repository(ctx)
+			return "", err
 		},
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			sets, err := a.setsToVerify(ctx, repo, cmd, o)
-			if err != nil {
-				return result{}, fmt.Errorf("verify: %w", err)
-			}
-			options, err := a.verifyOptions(repo, o.level.value)
+			groups, err := a.groupsToVerify(ctx, repo, cmd, o, name)
 			if err != nil {
 				return result{}, err
 			}
-			options.Logger = run.Log
-			shown, err := a.verifySets(ctx, run, options, sets)
+			release, err := repo.use("backup verify", groups...)
+			if err != nil {
+				return result{}, err
+			}
+			defer release()
+			shown, err := a.verifyGroups(ctx, run, repo, o, name, groups)
 			if o.maxAge > 0 {
-				err = all(err, a.checkAge(ctx, repo, group, o.maxAge))
+				err = all(err, a.checkAge(ctx, repo, name.group, o.maxAge))
 			}
 			return verifiedResult(shown), err
 		},
 	})
 }
 
-func (a *App) setsToVerify(ctx context.Context, repo *repository, cmd *cobra.Command, o verifyOptions) ([]catalog.Set, error) {
-	if !o.all {
-		s, err := a.namedSet(ctx, repo, o.name)
-		return []catalog.Set{s}, err
+// groupsToVerify are those whose sets are looked at.
+func (a *App) groupsToVerify(ctx context.Context, repo *repository, cmd *cobra.Command, o verifyOptions, name setName) ([]catalog.Group, error) {
+	if !o.all || cmd.Flags().Changed("database") {
+		return []catalog.Group{name.group}, nil
 	}
-	database := ""
-	if cmd.Flags().Changed("database") {
-		database = a.loaded.Database.Name
+	return repo.Groups(ctx, catalog.KindDatabase)
+}
+
+func (a *App) verifyGroups(ctx context.Context, run *job.Run, repo *repository, o verifyOptions, name setName, groups []catalog.Group) ([]verifiedSet, error) {
+	var sets []catalog.Set
+	for _, g := range groups {
+		if !o.all {
+			break
+		}
+		list, err := repo.List(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		slices.Reverse(list)
+		sets = append(sets, list...)
 	}
-	sets, err := listSets(ctx, repo, catalog.KindDatabase, database)
-	if err == nil && len(sets) == 0 {
-		err = catalog.ErrNotFound
+	if !o.all || len(sets) == 0 {
+		s, err := repo.find(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("verify: %w", err)
+		}
+		sets = append(sets, s)
 	}
-	return sets, err
+	options, err := a.verifyOptions(repo, o.level.value)
+	if err != nil {
+		return nil, err
+	}
+	options.Logger = run.Log
+	return a.verifySets(ctx, run, options, sets)
 }
 
 func (a *App) verifyOptions(repo *repository, level string) (verify.Options, error) {
-	unlock, err := a.Unlocker()
-	if err != nil {
-		return verify.Options{}, err
+	var unlock seal.Unlocker
+	var err error
+	if level != catalog.LevelChecksum { // which needs no key, and none that is configured has to be there
+		if unlock, err = a.Unlocker(); err != nil {
+			return verify.Options{}, err
+		}
 	}
 	place, err := a.Scratch()
 	if err != nil {
@@ -157,102 +177,4 @@ func (a *App) verifyOptions(repo *repository, level string) (verify.Options, err
 		Catalog: repo.Catalog, Unlock: unlock, Level: level, Finder: a.Finder(), Runner: a.Proc(), Now: a.Now,
 		Scratch: place, FreeScratch: func() (int64, error) { return freeBelow(place.Dir) },
 	}, nil
-}
-
-// verifiedSet is one set in the JSON of forgectl backup verify.
-type verifiedSet struct {
-	Set      string          `json:"set"`
-	Level    string          `json:"level"`
-	OK       bool            `json:"ok"`
-	Problems []string        `json:"problems"`
-	Warnings []string        `json:"warnings"`
-	Stages   []catalog.Stage `json:"stages"`
-	Seconds  float64         `json:"seconds"`
-
-	compared string
-}
-
-// verifySets examines one set after the other. What one lacks does not keep it
-// from the others; the end of the context does.
-func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, sets []catalog.Set) ([]verifiedSet, error) {
-	var shown []verifiedSet
-	var errs []error
-	progress := a.Stages()
-	defer progress.done()
-	o.Progress = progress.report
-	for _, s := range sets {
-		v, err := verify.Verify(ctx, o, s)
-		if err != nil {
-			errs = append(errs, verifyError(s, err))
-			if ctx.Err() != nil {
-				break
-			}
-			continue
-		}
-		one := verifiedSet{
-			Set: s.Ref.String(), Level: v.Level, OK: v.OK, Problems: []string{}, Warnings: append([]string{}, v.Warnings...),
-			Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
-		}
-		for _, d := range v.Damage {
-			one.Problems = append(one.Problems, d.Error())
-			errs = append(errs, verifyError(s, d))
-		}
-		for _, w := range v.Warnings {
-			run.Warn(one.Set + ": " + w)
-		}
-		if v.OK && v.Level == catalog.LevelDrill {
-			one.compared = contents(s.Manifest.Fingerprint)
-		}
-		shown = append(shown, one)
-	}
-	progress.done()
-	run.Fact("verified", shown)
-	return shown, all(errs...)
-}
-
-// verifyError names the set, once. What the drill host lacks says nothing about
-// the set, so it is UNKNOWN.
-func verifyError(s catalog.Set, err error) error {
-	var damage *catalog.DamageError
-	named := fmt.Errorf("verify %s: %w", s.Ref, err)
-	if errors.As(err, &damage) {
-		named = fmt.Errorf("verify %w", err)
-	}
-	var missing *pgdump.MissingError
-	if errors.As(err, &missing) && !errors.Is(err, catalog.ErrDamaged) {
-		return withHint(withCode(exitUnknown, named), "install it on this host, or drill on one that has it")
-	}
-	return named
-}
-
-// checkAge fails when the newest good set is older than it may be.
-func (a *App) checkAge(ctx context.Context, repo *repository, g catalog.Group, limit time.Duration) error {
-	s, _, err := repo.Newest(ctx, g, time.Time{})
-	if err != nil {
-		return withCode(exitCritical, err)
-	}
-	if age := a.Now().Sub(s.ID.Time()); age > limit {
-		return withHint(fmt.Errorf("the newest good set of %s is %s old, more than %s: %s", g, ui.Age(age), limit, s.Ref), "forgectl history")
-	}
-	return nil
-}
-
-func verifiedResult(shown []verifiedSet) result {
-	return result{
-		JSON: map[string][]verifiedSet{"verified": append([]verifiedSet{}, shown...)},
-		Text: func(s *ui.Streams) error {
-			t := s.Table(ui.Column{Title: "SET"}, ui.Column{Title: "LEVEL"}, ui.Column{Title: "VERDICT"}, ui.Column{Title: "TOOK", Right: true}, ui.Column{Title: "DETAILS"})
-			for _, v := range shown {
-				verdict, details := s.Good("ok"), stageTimes(v.Stages)
-				if v.compared != "" {
-					details = v.compared + " compared; " + details
-				}
-				if !v.OK {
-					verdict, details = s.Bad("damaged"), v.Problems[0]
-				}
-				t.Row(v.Set, v.Level, verdict, seconds(v.Seconds), details)
-			}
-			return t.Flush()
-		},
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -41,6 +43,16 @@ func TestDatabaseScripts(t *testing.T) {
 		env.Setenv("ROLE", name+"_role")
 		env.Setenv("SOCKET", server.SocketDir)
 		env.Setenv("PORT", strconv.Itoa(server.Port))
+		// The application's health check: what stands in the file "health", or 503.
+		health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			body, err := os.ReadFile(filepath.Join(env.WorkDir, "health"))
+			if err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			_, _ = w.Write(body)
+		}))
+		env.Defer(health.Close)
+		env.Setenv("HEALTH", health.URL+"/health/")
 		for _, key := range []string{"key", "other"} {
 			if err := writeKeys(env.WorkDir, key); err != nil {
 				return err
@@ -55,6 +67,8 @@ database:
 backup:
   encrypt: {required: true, recipient_files: [%[1]s/key.pub]}
   decrypt: {secret_key_files: [%[1]s/key.sec], gpg: never}
+service: {manager: none}
+health: {url: ""}
 `, env.WorkDir, name, server.SocketDir, server.Port)
 		return os.WriteFile(filepath.Join(env.WorkDir, "forgectl.yaml"), []byte(yaml), 0o600)
 	}))

@@ -9,14 +9,17 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/health"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/lock"
 	"github.com/bmad-forge/forgectl/pkg/moment"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/service"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -75,6 +78,20 @@ func mappings() []mapping {
 		{isA[*pgdump.MissingError], exitCritical, say("install or create what is missing on the server, then run it again")},
 		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},
 		{isA[*restore.NameError], exitUnknown, nil},
+		{isA[*restore.UnendableError], exitCritical, func(err error) string {
+			return strings.Join(find[*restore.UnendableError](err).Remedies(), "\n")
+		}},
+		{isA[*restore.ReturnedError], exitCritical, say("look at the application's log; forgectl restore drop-old lists what was kept")},
+		{is(restore.ErrOpen), exitCritical, say("forgectl restore resume")},
+		{is(restore.ErrNothingKept), exitUnknown, say("forgectl restore drop-old --dry-run lists what restores left")},
+		{is(cutover.ErrBusy), exitCritical, say("nothing was changed; forgectl restore db --dry-run shows who is connected")},
+		{is(service.ErrUnavailable), exitUnknown, func(err error) string { return find[*service.UnavailableError](err).Hint }},
+		{is(service.ErrNotFound), exitUnknown, unitHint},
+		{is(service.ErrUnitName), exitUnknown, say("forgectl config show service.units")},
+		{is(service.ErrNoCommand), exitUnknown, say("forgectl config show service")},
+		{isA[*service.UnitError], exitCritical, unitHint},
+		{is(health.ErrURL), exitUnknown, say("forgectl config show health.url")},
+		{isA[*health.GateError], exitCritical, func(err error) string { return find[*health.GateError](err).Report.Hint }},
 		{is(restore.ErrOlderServer), exitCritical, say("restore into a server of that version or newer: forgectl config show database.admin_url")},
 
 		// Space.
@@ -100,6 +117,13 @@ func find[T error](err error) T {
 	var target T
 	errors.As(err, &target)
 	return target
+}
+
+func unitHint(err error) string {
+	if e := find[*service.UnitError](err); e != nil {
+		return e.Hint
+	}
+	return ""
 }
 
 func remediesOf(err error) string {

@@ -39,14 +39,14 @@ func (a *App) pruneGroups(ctx context.Context, run *job.Run, repo *repository, p
 		}
 	}
 	for _, g := range groups {
-		if ctx.Err() != nil {
-			break
-		}
 		done, err := a.pruneLocked(ctx, run, repo, g, plan)
 		total.Removed = append(total.Removed, done.Removed...)
 		total.Kept = append(total.Kept, done.Kept...)
 		if err != nil {
 			errs = append(errs, err)
+		}
+		if err != nil && ctx.Err() != nil {
+			break
 		}
 	}
 	noteRemoved(run, total)

@@ -7,30 +7,35 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
-	"github.com/bmad-forge/forgectl/pkg/moment"
 	"github.com/bmad-forge/forgectl/pkg/restore"
-	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 type restoreOptions struct {
-	name   string // an id, or latest
-	at     string
+	name   setName
+	at     time.Time
 	into   string
 	dryRun bool
 }
 
 func newRestoreDBCmd(app *App) *cobra.Command {
 	var o restoreOptions
+	var at string
 	cmd := &cobra.Command{
-		Use:   "db [ID|latest] --into NAME",
-		Short: "Restore a database beside the live one",
-		Long: `Restores a set into a new database, and leaves every existing one as it is. First
-everything is checked that can be: the sums of the set, the key, versions, roles,
-extensions, space. The database is then loaded under a working name, compared with
-what was counted when the backup was taken, analyzed, and only when all is well gets
-its name, owner, privileges and settings. When anything fails it is dropped again.
+		Use:   "db [ID|latest]",
+		Short: "Restore a database, into service or beside the live one",
+		Long: `Restores a set. First everything is checked that can be: the sums of the set, the
+key, versions, rights, roles, extensions, space, who is connected. It is then loaded
+beside the live database under a working name, compared with what was counted when
+the backup was taken, and analyzed. When anything fails it is dropped again.
+
+With --into it gets the name given, which must be new, and every existing database
+stays as it is. Without --into it takes the place of the live database, which is kept
+as NAME_before_TIME: the units of service.units that run are stopped, the names are
+swapped in one transaction, the units are started, and the health check is asked.
+When the application is not well, everything is put back, and the restored database
+is kept as NAME_failed_TIME. The plan is shown first, and the name of the database
+has to be typed (or --yes). Missing roles are made from the globals of the set.
 
 "latest" (the default) is the newest good set; a newer one that is not good is a
 WARNING. --at takes the newest good set that was started at or before a time. An ID
@@ -38,161 +43,103 @@ alone is a set of the configured database; DATABASE/ID names any. The connection
 database.admin_url.
 
 With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
-[{"name", "seconds"}], "seconds", "dry_run"}.`,
-		Example: `  forgectl restore db --into bmad_forge_rescue
-  forgectl restore db 20261123T020000Z --into check --dry-run
-  forgectl restore db --at '2026-11-23 12:00' --into before_noon`,
+[{"name", "seconds"}], "seconds", "dry_run"}, and without --into also "kept",
+"roles_made", "downtime_seconds", "gap_seconds", "sessions_ended".`,
+		Example: `  forgectl restore db --dry-run
+  forgectl restore db 20261123T020000Z
+  forgectl restore db --at '2026-11-23 12:00' --into before_noon
+  forgectl restore undo`,
 		Annotations:       operationCodes(),
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: app.completeSets,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.name = append(args, latest)[0]
-			switch {
-			case o.into == "":
-				return app.misuse("--into NAME is missing: the new database to restore into")
-			case o.at != "" && len(args) > 0:
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if at != "" && len(args) > 0 {
 				return app.misuse("--at and a set were given: which is it?")
+			}
+			if o.name, err = app.parseSet(append(args, latest)[0]); err != nil {
+				return err
+			}
+			if o.at, err = app.parseAt(at); err != nil {
+				return err
 			}
 			return app.restoreDatabase(cmd.Context(), o)
 		},
 	}
 	databaseFlag(app, cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.into, "into", "", "the new database `NAME`")
+	f.StringVar(&o.into, "into", "", "restore beside, as the new database `NAME`")
 	complete(cmd, "into", cobra.NoFileCompletions)
-	f.StringVar(&o.at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
+	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
 	complete(cmd, "at", cobra.NoFileCompletions)
-	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and change nothing")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
 	return cmd
 }
 
 func (a *App) restoreDatabase(ctx context.Context, o restoreOptions) error {
-	group, err := a.databaseGroup()
-	if err != nil {
-		return err
-	}
-	var at time.Time
-	if o.at != "" {
-		if at, err = moment.Parse(o.at, time.Local); err != nil {
-			return fmt.Errorf("--at: %w", err)
-		}
-		a.Streams.Message("", "at", moment.Format(at, time.Local))
-	}
 	var repo *repository
+	live := o.name.group.Database
+	target := live
+	if o.into != "" {
+		target = o.into
+	}
 	return a.operate(ctx, operation{
-		Spec:  job.Spec{Operation: "restore db", Target: o.into, Shared: true},
+		Spec:  job.Spec{Operation: "restore db", Target: target},
 		Check: o.dryRun,
-		Open: func(ctx context.Context) (string, error) {
-			if repo, err = a.Repository(ctx); err != nil {
+		Open: func(ctx context.Context) (lock string, err error) {
+			if repo, err = a.Repository(ctx); err != nil || o.into != "" || o.dryRun {
 				return "", err
 			}
-			return repo.useLock(group)
+			return a.restoreLock(live)
 		},
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			options, err := a.restoreOptions(ctx, repo, run, o, at)
+			release, err := repo.use("restore db", o.name.group)
 			if err != nil {
-				return result{}, fmt.Errorf("restore: %w", err)
+				return result{}, err
 			}
-			progress := a.Stages()
-			defer progress.done()
-			options.Progress = progress.report
-			do := restore.Into
-			if o.dryRun {
-				do = func(ctx context.Context, o restore.Options) (restore.Result, error) {
-					plan, err := restore.PlanInto(ctx, o)
-					return restore.Result{Plan: plan}, err
-				}
+			defer release()
+			options, show, err := a.exchangeOptions(ctx, run, live)
+			if err == nil {
+				err = a.sourceOptions(ctx, repo, run, o, &options)
 			}
-			done, err := do(ctx, options)
 			if err != nil {
-				return result{}, fmt.Errorf("restore %s into %s: %w", options.Set.Ref, o.into, err)
+				return result{}, fmt.Errorf("restore %s: %w", target, err)
 			}
-			progress.done()
+			defer show.progress.done()
+			done, err := a.restore(ctx, o, options, show)
+			if err != nil {
+				return result{}, fmt.Errorf("restore %s as %s: %w", options.Set.Ref, target, err)
+			}
+			show.progress.done()
 			return restored(run, options.Set, done, o.dryRun), nil
 		},
 	})
 }
 
-func (a *App) restoreOptions(ctx context.Context, repo *repository, run *job.Run, o restoreOptions, at time.Time) (restore.Options, error) {
-	options := restore.Options{Catalog: repo.Catalog, Finder: a.Finder(), Runner: a.Proc(), Into: o.into, Logger: run.Log, Now: a.Now}
-	var err error
-	if options.Set, err = a.setToRestore(ctx, repo, run, o.name, at); err != nil {
-		return options, err
-	}
-	if options.Unlock, err = a.Unlocker(); err != nil {
-		return options, err
-	}
-	options.Admin, err = a.AdminEndpoint(ctx)
-	return options, err
-}
-
-// setToRestore is the set that was named, or the newest good one.
-func (a *App) setToRestore(ctx context.Context, repo *repository, run *job.Run, name string, at time.Time) (catalog.Set, error) {
-	if name != latest {
-		s, err := a.namedSet(ctx, repo, name)
-		if good, why := s.Good(); err == nil && !good && s.Problem == nil {
-			run.Warn(fmt.Sprintf("%s is not good: %s", s.Ref, why))
-		}
-		return s, err
-	}
-	group, err := a.databaseGroup()
-	if err != nil {
-		return catalog.Set{}, err
-	}
-	s, passed, err := repo.Newest(ctx, group, at)
-	for _, p := range passed {
-		_, why := p.Good()
-		run.Warn(fmt.Sprintf("%s is newer, but not good: %s", p.Ref, why))
-	}
-	return s, err
-}
-
-// restoredDatabase is the JSON of forgectl restore db --into.
-type restoredDatabase struct {
-	Set      string          `json:"set"`
-	Server   string          `json:"server"`
-	Database string          `json:"database"`
-	Owner    string          `json:"owner"`
-	Bytes    int64           `json:"bytes"`
-	Rows     int64           `json:"rows"`
-	Stages   []catalog.Stage `json:"stages"`
-	Seconds  float64         `json:"seconds"`
-	DryRun   bool            `json:"dry_run"`
-}
-
-func restored(run *job.Run, set catalog.Set, done restore.Result, dryRun bool) result {
-	shown := restoredDatabase{
-		Set: set.Ref.String(), Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
-		Rows: set.Manifest.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
-	}
-	for _, stage := range done.Stages {
-		shown.Seconds += stage.Seconds
-	}
-	for _, w := range done.Warnings {
-		run.Warn(w)
-	}
-	run.Fact("set", shown.Set)
-	return result{JSON: shown, Text: func(s *ui.Streams) error {
-		if dryRun {
-			return restorePlan(s, shown, done, set.Manifest.Fingerprint)
-		}
-		_, err := fmt.Fprintf(s.Out, "%s  is ready: %s, compared; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), contents(set.Manifest.Fingerprint),
-			ui.Printable(shown.Owner), s.Faint("from "+shown.Set+": "+stageTimes(shown.Stages)))
+// sourceOptions say what is restored.
+func (a *App) sourceOptions(ctx context.Context, repo *repository, run *job.Run, o restoreOptions, options *restore.Options) (err error) {
+	options.Catalog, options.Into = repo.Catalog, o.into
+	if options.Set, err = a.setToRestore(ctx, repo, run, o.name, o.at); err != nil {
 		return err
-	}}
+	}
+	options.Unlock, err = a.Unlocker()
+	return err
 }
 
-func restorePlan(s *ui.Streams, shown restoredDatabase, done restore.Result, f *catalog.Fingerprint) error {
-	t := s.Table(ui.Column{Title: "PLAN"}, ui.Column{Title: "VALUE"})
-	t.Row("set", shown.Set+", sums checked")
-	t.Row("server", done.Server+", PostgreSQL "+done.Version.String())
-	t.Row("new database", shown.Database+", owner "+shown.Owner+", loaded as "+done.Working)
-	space := "unknown on the server: look for yourself"
-	if done.Free >= 0 {
-		space = ui.Bytes(done.Free) + " free on the server"
+// restore calls the one of the four that was asked for.
+func (a *App) restore(ctx context.Context, o restoreOptions, options restore.Options, show steps) (r restore.Result, err error) {
+	switch {
+	case o.into != "" && o.dryRun:
+		r.Plan, err = restore.PlanInto(ctx, options)
+		return r, err
+	case o.into != "":
+		return restore.Into(ctx, options)
+	case o.dryRun:
+		r.Plan, err = restore.PlanReplace(ctx, options)
+		return r, err
 	}
-	t.Row("space", "about "+ui.Bytes(done.Bytes)+" needed, "+space)
-	t.Row("then", "compared with "+contents(f)+", analyzed, renamed")
-	t.Row("changes now", "none: this is a dry run")
-	return t.Flush()
+	options.Confirm = func(ctx context.Context, p restore.Plan) error {
+		show.progress.done()
+		return a.confirmRestore(ctx, p, options.Set)
+	}
+	return restore.Replace(ctx, options)
 }

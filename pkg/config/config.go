@@ -104,6 +104,7 @@ type Service struct {
 type Health struct {
 	URL     string // empty: there is none
 	Timeout time.Duration
+	Wait    time.Duration // until it is healthy after a start
 }
 
 // Redis is the application's cache.

@@ -16,7 +16,7 @@ func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
 		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s),
-		later(fileKeys(c, s)), later(serviceKeys(c)), hookKeys(&c.Hooks),
+		later(fileKeys(c, s)), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
 	}
@@ -181,6 +181,13 @@ func serviceKeys(c *Config) []*key {
 			doc: `The address of its health check. Empty: there is none.`},
 		{name: "health.timeout", value: duration(&c.Health.Timeout, time.Millisecond), def: "10s",
 			doc: `How long an answer may take before it counts as ill.`},
+		{name: "health.wait", value: duration(&c.Health.Wait, time.Millisecond), def: "1m",
+			doc: `How long the application may take after it was started until it is healthy. When a restore has put a database into service and the application is not healthy by then, the old database comes back.`},
+	}
+}
+
+func redisKeys(c *Config) []*key {
+	return []*key{
 		{name: "redis", doc: `The application's cache.`},
 		{name: "redis.url", value: serviceURL(&c.Redis.URL, "redis", "rediss", "unix"), def: "redis://localhost:6379/0",
 			env: []variable{{name: "REDIS_URL"}},

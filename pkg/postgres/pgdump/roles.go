@@ -44,7 +44,7 @@ func ReadRoleScript(r io.Reader) (RoleScript, error) {
 			}
 			statement.Reset()
 		}
-		if err == io.EOF { //nolint:errorlint // bufio returns it bare
+		if err == io.EOF {
 			return script, nil
 		}
 		if err != nil {

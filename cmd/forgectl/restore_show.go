@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/restore"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+// restoredDatabase is the JSON of forgectl restore db.
+type restoredDatabase struct {
+	Set      string          `json:"set"`
+	Server   string          `json:"server"`
+	Database string          `json:"database"`
+	Owner    string          `json:"owner"`
+	Bytes    int64           `json:"bytes"`
+	Rows     int64           `json:"rows"`
+	Stages   []catalog.Stage `json:"stages"`
+	Seconds  float64         `json:"seconds"`
+	DryRun   bool            `json:"dry_run"`
+
+	Kept     string   `json:"kept,omitempty"`
+	Roles    []string `json:"roles_made,omitempty"`
+	Downtime float64  `json:"downtime_seconds,omitempty"`
+	Gap      float64  `json:"gap_seconds,omitempty"`
+	Ended    int      `json:"sessions_ended,omitempty"`
+}
+
+func restored(run *job.Run, set catalog.Set, done restore.Result, dryRun bool) result {
+	shown := restoredDatabase{
+		Set: set.Ref.String(), Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
+		Rows: set.Manifest.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
+		Kept: done.Aside, Roles: done.Roles, Downtime: done.Downtime.Seconds(), Gap: done.Gap.Seconds(), Ended: done.Ended,
+	}
+	for _, stage := range done.Stages {
+		shown.Seconds += stage.Seconds
+	}
+	for _, w := range done.Warnings {
+		run.Warn(w)
+	}
+	run.Fact("set", shown.Set)
+	run.Fact("kept", shown.Kept)
+	run.Fact("downtime_seconds", shown.Downtime)
+	return result{JSON: shown, Text: func(s *ui.Streams) error {
+		if dryRun {
+			return planTable(s, done.Plan, set)
+		}
+		return restoredText(s, shown, done, set)
+	}}
+}
+
+func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result, set catalog.Set) error {
+	_, err := fmt.Fprintf(s.Out, "%s  is ready: %s, compared; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), contents(set.Manifest.Fingerprint),
+		ui.Printable(shown.Owner), s.Faint("from "+shown.Set+": "+stageTimes(shown.Stages)))
+	if err != nil || done.Run == "" {
+		return err
+	}
+	if len(done.Roles) > 0 {
+		_, err = fmt.Fprintf(s.Out, "roles made without a password: set those of the ones that log in: %s\n", passwordLines(done.Roles))
+	}
+	if err != nil || done.Live == nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.Out, "in service: units stood still for %s, new connections waited %s at most, %d sessions were ended\nthe old database is kept as %s; to go back: forgectl restore undo; when it is not needed any more: forgectl restore drop-old\n",
+		ui.Duration(done.Downtime), ui.Duration(done.Gap), done.Ended, s.Bold(ui.Printable(shown.Kept)))
+	return err
+}
+
+// passwordLines are what is still to be typed into psql.
+func passwordLines(roles []string) string {
+	lines := make([]string, len(roles))
+	for i, r := range roles {
+		lines[i] = `\password ` + ui.Printable(r)
+	}
+	return strings.Join(lines, "  ")
+}
+
+// confirmRestore shows the plan and lets the operator type the name of what is
+// replaced. Where there is nothing to replace nothing needs to be confirmed.
+func (a *App) confirmRestore(ctx context.Context, p restore.Plan, set catalog.Set) error {
+	if a.Streams.OutTTY && a.flags.output.value != outputJSON {
+		if err := planTable(a.Streams, p, set); err != nil {
+			return err
+		}
+	}
+	if p.Live == nil {
+		return nil
+	}
+	return a.Confirm(ctx, fmt.Sprintf("Replace the live database %s on %s?", p.Into, p.Server), p.Into)
+}
+
+func planTable(s *ui.Streams, p restore.Plan, set catalog.Set) error {
+	t := s.Table(ui.Column{Title: "PLAN"}, ui.Column{Title: "VALUE"})
+	t.Row("set", p.Source+", sums checked")
+	t.Row("server", p.Server+", PostgreSQL "+p.Version.String())
+	space := "unknown on the server: look for yourself"
+	if p.Free >= 0 {
+		space = ui.Bytes(p.Free) + " free on the server"
+	}
+	t.Row("space", "about "+ui.Bytes(p.Bytes)+" needed, "+space)
+	if len(p.Roles) > 0 {
+		t.Row("make roles", strings.Join(p.Roles, ", "))
+	}
+	t.Row("load", "as "+p.Working+", owner "+p.Owner)
+	t.Row("compare", "with "+contents(set.Manifest.Fingerprint)+", then analyze")
+	switch {
+	case p.Live != nil:
+		planLive(t, p)
+	case p.Run != "":
+		t.Row("then", "it becomes "+p.Into+", which does not exist now")
+	default:
+		t.Row("then", "it becomes "+p.Into+"; no other database is touched")
+	}
+	for _, w := range p.Warnings {
+		t.Row("note", w)
+	}
+	return t.Flush()
+}
+
+func planLive(t *ui.Table, p restore.Plan) {
+	for _, session := range p.Live.Sessions {
+		t.Row("connected now", session.String())
+	}
+	units := unitList(p.Units)
+	t.Row("stop", units)
+	size := ""
+	if p.Live.Bytes >= 0 {
+		size = " (" + ui.Bytes(p.Live.Bytes) + ")"
+	}
+	t.Row("swap", p.Into+size+" becomes "+p.Aside+" and is kept; the restored one becomes "+p.Into)
+	if len(p.Units) > 0 {
+		t.Row("start", units+", then ask the health check; all goes back when it is not well")
+	}
+	t.Row("to undo", "forgectl restore undo")
+}
+
+// unitList is which units are stopped; nil: nobody was asked.
+func unitList(units []string) string {
+	switch {
+	case units == nil:
+		return "nothing: service.manager is none"
+	case len(units) == 0:
+		return "nothing: none of service.units runs, and none is started"
+	}
+	return strings.Join(units, ", ")
+}

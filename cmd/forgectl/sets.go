@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/lock"
+)
+
+// latest is the word for the newest set of a group.
+const latest = "latest"
+
+// setName is a set as an operator names it: one of a group, or its newest.
+type setName struct {
+	group catalog.Group
+	id    catalog.ID // "": the newest
+}
+
+func (n setName) String() string {
+	if n.id == "" {
+		return n.group.String() + "/" + latest
+	}
+	return catalog.Ref{Group: n.group, ID: n.id}.String()
+}
+
+// parseSet reads what an operator wrote. An id alone is a set of the configured
+// database.
+func (a *App) parseSet(name string) (setName, error) {
+	group, err := a.databaseGroup()
+	if err != nil {
+		return setName{}, err
+	}
+	if name == latest {
+		return setName{group: group}, nil
+	}
+	ref, err := catalog.ParseRefIn(group, name)
+	if err != nil {
+		return setName{}, withHint(withCode(exitUnknown, fmt.Errorf("%q is neither an id, such as 20261123T020000Z, nor DATABASE/ID", name)), "forgectl backup list")
+	}
+	return setName{ref.Group, ref.ID}, nil
+}
+
+// find is the named set, good or not.
+func (r *repository) find(ctx context.Context, name setName) (catalog.Set, error) {
+	if name.id != "" {
+		return r.Get(ctx, catalog.Ref{Group: name.group, ID: name.id})
+	}
+	sets, err := r.List(ctx, name.group)
+	if err == nil && len(sets) == 0 {
+		err = withHint(fmt.Errorf("no set of %s yet: %w", name.group, catalog.ErrNotFound), "forgectl backup db makes one; forgectl backup list shows all there are")
+	}
+	if err != nil {
+		return catalog.Set{}, err
+	}
+	return sets[len(sets)-1], nil
+}
+
+// namedSet is the set that an operator named, good or not.
+func (a *App) namedSet(ctx context.Context, repo *repository, name string) (catalog.Set, error) {
+	named, err := a.parseSet(name)
+	if err != nil {
+		return catalog.Set{}, err
+	}
+	return repo.find(ctx, named)
+}
+
+// use shares the locks of groups whose sets are going to be read, so that none
+// is removed meanwhile.
+func (r *repository) use(operation string, groups ...catalog.Group) (release func(), err error) {
+	var held []*lock.Lock
+	release = func() {
+		for _, l := range held {
+			_ = l.Release() // the kernel does it at the latest when this process ends
+		}
+	}
+	for i, g := range groups {
+		path, err := r.useLock(g)
+		if err != nil || path == "" || slices.Contains(groups[:i], g) {
+			if err != nil {
+				release()
+				return nil, err
+			}
+			continue
+		}
+		l, err := lock.AcquireShared(path, lock.Holder{User: userName(), Operation: operation})
+		if err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, l)
+	}
+	return release, nil
+}
