@@ -54,6 +54,7 @@ var layers = map[string]int{
 	"health":            domain,
 	"media":             domain,
 	"postgres/cutover":  domain,
+	"postgres/dumpfile": domain,
 	"postgres/dumpset":  domain,
 	"postgres/maintain": domain,
 	"postgres/pgdump":   domain,
