@@ -38,7 +38,7 @@ With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to
 "incomplete", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"}.`,
 		Example: `  forgectl backup db
   forgectl backup db --database other --fingerprint full
-  15 2 * * * bmad-forge forgectl backup db        (a line of /etc/cron.d/bmad-forge)`,
+  15 2 * * * bmad-forge /usr/local/bin/forgectl backup db    # in /etc/cron.d`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.backupDatabase(cmd.Context()) },

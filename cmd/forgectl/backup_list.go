@@ -23,11 +23,11 @@ func newBackupListCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the sets in the repository",
-		Long: `Lists every set, the newest first: its age and size, how much smaller it is than
-what went in, how many rows it holds, to whom it is sealed, how it was verified last
-(checksum, decode or drill) and how long ago, and whether it is good, or why not.
-Good means that every file is there with its size, no verification stands that
-failed, and nothing about it is suspect. Nothing is changed.
+		Long: `Lists every set, kind by kind and database by database, the newest first: its age and
+size, how much smaller it is than what went in, how many rows it holds, to whom it is
+sealed, how it was verified last (checksum, decode or drill) and how long ago, and
+whether it is good, or why not. Good means that every file is there with its size, no
+verification stands that failed, and nothing about it is suspect. Nothing is changed.
 
 With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
 "age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "verified":
@@ -147,14 +147,17 @@ func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
 			ratio = fmt.Sprintf("%.1f", float64(l.RawBytes)/float64(l.Bytes))
 		}
 		if l.Tables > 0 {
-			rows = ui.Count(l.Rows)
+			rows = s.Number(l.Rows)
 		}
 		verified := s.Warn("never")
 		if v := l.Verified; v != nil {
 			verified = v.Level + " " + ago(a.Now().Sub(v.Time))
 		}
 		sealed := strings.Join(l.SealedTo, ", ")
-		if sealed == "" {
+		switch {
+		case l.RawBytes == 0 && sealed == "":
+			sealed = "unknown" // there is no manifest to ask
+		case sealed == "":
 			sealed = "nobody"
 		}
 		t.Row(l.Set, ui.Age(time.Duration(l.AgeSeconds)*time.Second), ui.Bytes(l.Bytes), ratio, rows, sealed, verified, paintState(s, l))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
@@ -39,7 +40,7 @@ func mappings() []mapping {
 		{isA[*job.TimeoutError], exitCritical, say("a longer --timeout")},
 		{is(context.DeadlineExceeded), exitCritical, nil},
 		{is(lock.ErrHeld), exitLocked, say("forgectl history")},
-		{isA[*config.Error], exitUnknown, say("forgectl config init --print")},
+		{isA[*config.Error], exitUnknown, configHint},
 		{is(ui.ErrNoTerminal), exitUnknown, say("--yes confirms without a terminal")},
 		{is(ui.ErrDeclined), exitUnknown, nil},
 		{is(job.ErrNotFound), exitUnknown, say("forgectl history")},
@@ -67,7 +68,11 @@ func mappings() []mapping {
 		{is(postgres.ErrConninfo), exitUnknown, say("forgectl config show database")},
 		{is(postgres.ErrPooled), exitCritical, say("connect to PostgreSQL itself, not to the pooler: forgectl config show database.url")},
 		{isA[*postgres.ToolsError], exitUnknown, func(err error) string {
-			return fmt.Sprintf("apt-get install postgresql-client-%d", find[*postgres.ToolsError](err).Need)
+			e := find[*postgres.ToolsError](err)
+			if e.Program == "postgres" { // for a drill
+				return fmt.Sprintf("apt-get install postgresql-%d; no cluster of it is needed", e.Need)
+			}
+			return fmt.Sprintf("apt-get install postgresql-client-%d", e.Need)
 		}},
 		{is(pgdump.ErrRights), exitCritical, remediesOf},
 		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
@@ -75,7 +80,7 @@ func mappings() []mapping {
 		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},
 		{is(pgdump.ErrDiffers), exitCritical, say("forgectl backup list")},
-		{isA[*pgdump.MissingError], exitCritical, say("install or create what is missing on the server, then run it again")},
+		{isA[*pgdump.MissingError], exitCritical, missingHint},
 		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},
 		{isA[*restore.NameError], exitUnknown, nil},
 		{isA[*restore.UnendableError], exitCritical, func(err error) string {
@@ -124,6 +129,24 @@ func unitHint(err error) string {
 		return e.Hint
 	}
 	return ""
+}
+
+func configHint(err error) string {
+	var permission *config.PermissionError
+	switch {
+	case errors.As(err, &permission):
+		return "chmod 0600 " + shellWord(permission.Path)
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root, or let this user read the file: chgrp GROUP FILE; chmod 0640 FILE"
+	}
+	return "forgectl config init --print"
+}
+
+func missingHint(err error) string {
+	if len(find[*pgdump.MissingError](err).Roles) > 0 {
+		return "create those roles (a restore into service makes them from the set; RECOVER.md beside the set has the command)"
+	}
+	return "install or create what is missing on the server, then run it again"
 }
 
 func remediesOf(err error) string {

@@ -61,6 +61,7 @@ where it comes from.`,
 	root.AddCommand(
 		newConfigCmd(app),
 		newHistoryCmd(app),
+		newDoctorCmd(app),
 		newCompletionCmd(app),
 		newVersionCmd(app),
 		newGenerateCmd(app),

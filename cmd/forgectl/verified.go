@@ -58,13 +58,21 @@ func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, se
 			run.Log.Info("removed what a dead run left", "directory", removed)
 		}
 		if v.OK && v.Level == catalog.LevelDrill {
-			one.compared = contents(s.Manifest.Fingerprint)
+			one.compared = compared(s.Manifest.Fingerprint)
 		}
 		shown = append(shown, one)
 	}
 	progress.done()
 	run.Fact("verified", shown)
 	return shown, all(errs...)
+}
+
+// compared is what a drill has compared.
+func compared(f *catalog.Fingerprint) string {
+	if f == nil || f.Level == catalog.FingerprintNone {
+		return "nothing to compare with"
+	}
+	return contents(f) + " compared"
 }
 
 // verifyError names the set, once. What the drill host lacks says nothing about
@@ -102,7 +110,7 @@ func verifiedResult(shown []verifiedSet) result {
 			for _, v := range shown {
 				verdict, details := s.Good("ok"), stageTimes(v.Stages)
 				if v.compared != "" {
-					details = v.compared + " compared; " + details
+					details = v.compared + "; " + details
 				}
 				if !v.OK {
 					verdict, details = s.Bad("damaged"), v.Problems[0]

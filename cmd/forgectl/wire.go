@@ -222,14 +222,14 @@ func (a *App) Sealing(ctx context.Context) (seal.Options, error) {
 	for _, file := range cfg.Backup.Encrypt.RecipientFiles {
 		keys, err := seal.ReadKeyFile(file)
 		if err != nil {
-			return o, withCode(exitUnknown, fmt.Errorf("read recipient %s: %w", file, plainPath(err)))
+			return o, withHint(withCode(exitUnknown, fmt.Errorf("read recipient %s: %w", file, plainPath(err))), "forgectl config show backup.encrypt.recipient_files")
 		}
 		add(keys...)
 	}
 	for _, name := range cfg.Backup.Encrypt.Recipients {
 		key, err := a.gpg().Find(ctx, name, a.Now())
 		if err != nil {
-			return o, withCode(exitUnknown, fmt.Errorf("find recipient %s: %w", name, err))
+			return o, withCode(exitUnknown, fmt.Errorf("recipient: %w", err))
 		}
 		add(key)
 	}
@@ -250,7 +250,7 @@ func (a *App) Unlocker() (seal.Unlocker, error) {
 	for _, file := range cfg.Backup.Decrypt.SecretKeyFiles {
 		keys, err := seal.ReadKeyFile(file)
 		if err != nil {
-			return nil, withCode(exitUnknown, fmt.Errorf("read secret key %s: %w", file, plainPath(err)))
+			return nil, withHint(withCode(exitUnknown, fmt.Errorf("read secret key %s: %w", file, plainPath(err))), "forgectl config show backup.decrypt.secret_key_files")
 		}
 		ring.Keys = append(ring.Keys, keys...)
 	}

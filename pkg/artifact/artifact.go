@@ -80,13 +80,14 @@ var ErrReadBack = errors.New("what was read back is not what was written")
 // ReadBack reads the artifact from the draft. At catalog.ReadbackHash the bytes
 // as they lie there are hashed; at ReadbackDecode they are also decrypted and
 // decompressed and the plain bytes hashed and given to inspect, if not nil.
-func (w Written) ReadBack(ctx context.Context, d *catalog.Draft, level string, inspect func(io.Reader) error) error {
+// progress, if not nil, gets the bytes of the file as they are read.
+func (w Written) ReadBack(ctx context.Context, d *catalog.Draft, level string, progress func(n int64), inspect func(io.Reader) error) error {
 	file, err := d.Open(ctx, w.Name)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
 	defer file.Close()
-	sum := newSummer(ctxReader{ctx, file})
+	sum := newSummer(&counter{r: ctxReader{ctx, file}, progress: progress})
 	var decodeErr error
 	if level == catalog.ReadbackDecode {
 		decodeErr = w.decode(ctx, sum, inspect)
@@ -199,7 +200,7 @@ func damage(ref catalog.Ref, name string, err error) error {
 	if errors.Is(err, seal.ErrCorrupt) {
 		return &catalog.DamageError{Ref: ref, Artifact: name, Kind: catalog.DamageMalformed, Err: err}
 	}
-	return fmt.Errorf("%s: %s: %w", ref, name, err)
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // summer hashes and counts what passes.

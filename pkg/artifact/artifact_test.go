@@ -93,7 +93,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			for _, level := range []string{catalog.ReadbackHash, catalog.ReadbackDecode} {
 				var seen []byte
-				must(t, w.ReadBack(t.Context(), d, level, func(r io.Reader) (err error) {
+				must(t, w.ReadBack(t.Context(), d, level, nil, func(r io.Reader) (err error) {
 					seen, err = io.ReadAll(r)
 					return err
 				}))
@@ -190,7 +190,7 @@ func TestReadBack(t *testing.T) {
 		for name, data := range all {
 			must(t, os.WriteFile(path, data, 0o600))
 			for _, level := range []string{catalog.ReadbackHash, catalog.ReadbackDecode} {
-				err := w.ReadBack(t.Context(), d, level, func(r io.Reader) error {
+				err := w.ReadBack(t.Context(), d, level, nil, func(r io.Reader) error {
 					_, err := io.Copy(io.Discard, r)
 					return err
 				})
@@ -200,36 +200,36 @@ func TestReadBack(t *testing.T) {
 			}
 		}
 		must(t, os.WriteFile(path, whole, 0o600))
-		must(t, w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil))
+		must(t, w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil, nil))
 
 		changed := w
 		changed.RawSHA256 = strings.Repeat("0", 64)
-		if err := changed.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil); !errors.Is(err, artifact.ErrReadBack) {
+		if err := changed.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil, nil); !errors.Is(err, artifact.ErrReadBack) {
 			t.Errorf("other plain bytes: %v", err)
 		}
 
 		// What is wrong with the content is not a matter of reading back.
 		odd := errors.New("not an archive")
-		if err := w.ReadBack(t.Context(), d, catalog.ReadbackDecode, func(io.Reader) error { return odd }); !errors.Is(err, odd) || errors.Is(err, artifact.ErrReadBack) {
+		if err := w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil, func(io.Reader) error { return odd }); !errors.Is(err, odd) || errors.Is(err, artifact.ErrReadBack) {
 			t.Errorf("inspection: %v", err)
 		}
 		why := errors.New("told to stop")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		for _, level := range []string{catalog.ReadbackDecode, catalog.ReadbackHash} {
-			err := w.ReadBack(ctx, d, level, func(io.Reader) error { cancel(why); return nil })
+			err := w.ReadBack(ctx, d, level, nil, func(io.Reader) error { cancel(why); return nil })
 			if !errors.Is(err, why) || errors.Is(err, artifact.ErrReadBack) {
 				t.Errorf("%s, stopped: %v", level, err)
 			}
 		}
 		w.Forget()
 		w.Forget()
-		if err := w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil); errors.Is(err, seal.ErrWiped) != sealed || (err != nil) != sealed {
+		if err := w.ReadBack(t.Context(), d, catalog.ReadbackDecode, nil, nil); errors.Is(err, seal.ErrWiped) != sealed || (err != nil) != sealed {
 			t.Errorf("sealed %v, after Forget: %v", sealed, err)
 		}
-		must(t, w.ReadBack(t.Context(), d, catalog.ReadbackHash, nil))
+		must(t, w.ReadBack(t.Context(), d, catalog.ReadbackHash, nil, nil))
 		must(t, os.Remove(path))
-		if err := w.ReadBack(t.Context(), d, catalog.ReadbackHash, nil); !errors.Is(err, fs.ErrNotExist) {
+		if err := w.ReadBack(t.Context(), d, catalog.ReadbackHash, nil, nil); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("gone: %v", err)
 		}
 	}

@@ -117,6 +117,7 @@ type databaseRun struct {
 	mu       sync.Mutex // of what the parallel writers add
 	manifest catalog.Manifest
 	written  map[string]artifact.Written // by base name
+	expected int64                       // bytes of the data archive: those of the last good set; 0: there is none
 	recovery artifact.Written            // RECOVER.md
 	warnings []string
 	stages   []catalog.Stage
@@ -189,9 +190,11 @@ func (r *databaseRun) dump(ctx context.Context) error {
 // dumpParts runs everything that reads the snapshot, at once: the dump programs
 // take their own locks as early as they can.
 func (r *databaseRun) dumpParts(ctx context.Context) error {
-	var total int64
+	total := r.expected
 	for _, rel := range r.guard.Relations {
-		total += rel.Bytes
+		if r.expected == 0 {
+			total += rel.Bytes
+		}
 	}
 	meter := newMeter(func(done int64) { r.Progress("dump", done, total) })
 	group, running := errgroup.WithContext(ctx)
@@ -307,13 +310,15 @@ func (r *databaseRun) readBack(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := w.ReadBack(ctx, r.draft, r.Readback, inspect); err != nil {
+		err := w.ReadBack(ctx, r.draft, r.Readback, func(n int64) {
+			done += n
+			r.Progress("read back", done, total)
+		}, inspect)
+		if err != nil {
 			return err
 		}
-		done += w.Bytes
-		r.Progress("read back", done, total)
 	}
-	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil)
+	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil, nil)
 }
 
 func (r *databaseRun) stage(name string, f func() error) error {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 )
 
@@ -77,7 +79,28 @@ func (r *databaseRun) preflight(ctx context.Context) error {
 	}
 	r.Logger.Info("chosen", "pg_dump", tools.Path("pg_dump"), "version", tools.Version.String(), "server", server.Version.String())
 	r.dumper = pgdump.Dumper{Endpoint: r.Endpoint, Tools: tools, Runner: r.Runner, Logger: r.Logger}
-	return r.checkSpace(ctx, server.DatabaseBytes)
+	sets, err := r.Catalog.List(ctx, r.group)
+	if err != nil {
+		return fmt.Errorf("list earlier sets: %w", err)
+	}
+	r.expected = dataBytes(sets)
+	return r.checkSpace(ctx, Need(sets, server.DatabaseBytes))
+}
+
+// dataBytes is how much the data archive of the last good set held, 0 without one.
+func dataBytes(sets []catalog.Set) (n int64) {
+	for _, s := range sets {
+		if good, _ := s.Good(); !good {
+			continue
+		}
+		n = 0
+		for _, a := range s.Manifest.Artifacts {
+			if strings.HasPrefix(a.Name, dumpset.DataPrefix) {
+				n += a.RawBytes
+			}
+		}
+	}
+	return n
 }
 
 // Need estimates how large the next set will be: the last good one of sets
@@ -94,7 +117,7 @@ func Need(sets []catalog.Set, databaseBytes int64) int64 {
 }
 
 // checkSpace compares the free bytes with what the set will need.
-func (r *databaseRun) checkSpace(ctx context.Context, databaseBytes int64) error {
+func (r *databaseRun) checkSpace(ctx context.Context, need int64) error {
 	if r.Free == nil {
 		return nil
 	}
@@ -103,11 +126,7 @@ func (r *databaseRun) checkSpace(ctx context.Context, databaseBytes int64) error
 		r.Logger.Info("free space of the repository is unknown", "error", err)
 		return nil
 	}
-	sets, err := r.Catalog.List(ctx, r.group)
-	if err != nil {
-		return fmt.Errorf("list earlier sets: %w", err)
-	}
-	if need := Need(sets, databaseBytes); free < need {
+	if free < need {
 		return &SpaceError{Need: need, Free: free}
 	}
 	return nil

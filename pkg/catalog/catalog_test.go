@@ -170,7 +170,7 @@ func TestList(t *testing.T) {
 		for range 20 { // more than there are workers
 			want = append(want, mustWrite(t, c, forge).String())
 		}
-		for _, name := range []string{"20991231T000000Z/manifest.json", ".partial-20991231T000000Z/SHA256SUMS", "2026/SHA256SUMS", "20261123T020000Z.old/SHA256SUMS", "latest"} {
+		for _, name := range []string{"20991231T000000Z/notes.txt", ".partial-20991231T000000Z/SHA256SUMS", "2026/SHA256SUMS", "20261123T020000Z.old/SHA256SUMS", "latest"} {
 			must(t, s.Put(t.Context(), forge.Dir()+"/"+name, text("x")))
 		}
 		var got []string

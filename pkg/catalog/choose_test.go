@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/store"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
 
@@ -69,4 +70,24 @@ func TestNewest(t *testing.T) {
 	if _, passed, err := c.Newest(t.Context(), group, ids[0].Time().Add(-time.Hour)); !errors.Is(err, catalog.ErrNotFound) || len(passed) != 0 {
 		t.Errorf("before the first: %d passed, %v", len(passed), err)
 	}
+}
+
+// Promise: a set that lost its sums does not vanish in silence, where it can be told from one that never was.
+func TestLostSums(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store) {
+		c := newCatalog(s)
+		set := mustWrite(t, c, forge)
+		must(t, s.Delete(t.Context(), set.Dir()+"/"+catalog.SumsName))
+		list := listSets(t, c, forge)
+		if _, renames := s.(store.Renamer); !renames {
+			if len(list) > 0 {
+				t.Errorf("%+v", list)
+			}
+			return
+		}
+		var damage *catalog.DamageError
+		if len(list) != 1 || !errors.As(list[0].Problem, &damage) || damage.Artifact != catalog.SumsName || damage.Kind != catalog.DamageMissing {
+			t.Errorf("%+v", list)
+		}
+	})
 }

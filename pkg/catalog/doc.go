@@ -10,7 +10,7 @@
 //	SHA256SUMS          the hash of each of these files (Sum), written last
 //	checks/             what happened to the set later, one small file each (Check); may be missing
 //
-// and, where an artifact is a file tree, that directory. A directory without SHA256SUMS is no set. Except for
+// and, where an artifact is a file tree, that directory. A directory without SHA256SUMS is no set (but one that lost it is listed as damaged, where that can be told). Except for
 // new files in checks/, nothing in a set ever changes. Other names in a repository are ignored; they begin
 // with "." where forgectl itself uses them.
 //

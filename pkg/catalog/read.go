@@ -48,7 +48,7 @@ func (c *Catalog) readOnce(ctx context.Context, ref Ref) (set Set, ok bool) {
 		set.Bytes += e.Size
 	}
 	if _, ok := files[SumsName]; !ok {
-		return Set{}, false
+		return c.readWithoutSums(set, files)
 	}
 	sums, err := c.sums(ctx, ref, files[SumsName].Size)
 	if err == nil {
@@ -67,6 +67,17 @@ func (c *Catalog) readOnce(ctx context.Context, ref Ref) (set Set, ok bool) {
 			set.Problem = err
 		}
 	}
+	return set, true
+}
+
+// readWithoutSums decides about a directory that has no SHA256SUMS. Where drafts are renamed it never had its
+// name before it had its sums: then a manifest says that it was a set, and that somebody lost a part of it.
+func (c *Catalog) readWithoutSums(set Set, files map[string]store.Entry) (Set, bool) {
+	_, renames := c.store.(store.Renamer)
+	if _, manifest := files[ManifestName]; !renames || !manifest {
+		return Set{}, false
+	}
+	set.Problem = &DamageError{Ref: set.Ref, Artifact: SumsName, Kind: DamageMissing}
 	return set, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func (s Set) Good() (ok bool, why string) {
 	if k := s.Failed(); k != nil {
 		why := fmt.Sprintf("failed %s check of %s", k.Level, k.Time.UTC().Format(time.RFC3339))
 		if len(k.Problems) > 0 {
-			why += ": " + k.Problems[0]
+			why += ": " + strings.TrimPrefix(k.Problems[0], s.Ref.String()+": ")
 		}
 		return false, why
 	}

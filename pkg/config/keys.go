@@ -67,7 +67,7 @@ func databaseKeys(d *Database, s site) []*key {
 		{name: "database.admin_url", value: postgresURL(&d.AdminURL, false), def: "postgres:///postgres",
 			doc: `How to connect for restores: as a superuser, or as a role that may create the databases and objects in question. Restores never connect to the live database through it, so the database "postgres" is right. Set it when the server is on another host than this one.`},
 		{name: "database.admin_os_user", value: optional(&d.AdminOSUser), def: "postgres",
-			doc: `The system user as whom forgectl, when it runs as root, connects through the local socket and runs database servers. PostgreSQL trusts that user by name (peer authentication) and refuses to run as root. Without effect for anybody but root; empty: stay root, for servers that expect it.`},
+			doc: `The system user as whom forgectl, when it runs as root, connects through the local socket where no role is named, and runs database servers. (A role that is named is connected as by the system user of the same name, if there is one.) PostgreSQL trusts that user by name (peer authentication) and refuses to run as root. Without effect for anybody but root; empty: stay root, for servers that expect it.`},
 	}
 }
 
@@ -87,7 +87,7 @@ func backupKeys(b *Backup, s site) []*key {
 		{name: "backup.lock_timeout", value: duration(&b.LockTimeout, time.Millisecond), def: "1m",
 			doc: `How long a backup waits for a table that somebody holds a lock on (a migration, say) before it gives up and names it. While it waits, later statements on that table wait behind it.`},
 		{name: "backup.role_passwords", value: toggle(&b.RolePasswords), def: "false",
-			doc: `Whether the password hashes of roles are part of a backup. Only a superuser may read them. Without them, roles come back without a password after the loss of a whole server, and passwords have to be set again.`},
+			doc: `Whether the password hashes of roles are part of a backup. Superusers may read them, and so may members of pg_read_all_data. Without them, roles come back without a password after the loss of a whole server, and passwords have to be set again.`},
 	}
 	rows = append(rows, keepKeys(&b.Keep)...)
 	rows = append(rows, encryptKeys(&b.Encrypt, s)...)

@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -37,6 +38,15 @@ func (t *Table) Row(cells ...string) {
 	row := make([]string, len(t.cols))
 	copy(row, cells)
 	t.rows = append(t.rows, row)
+}
+
+// Number writes a whole number for standard output: in groups for people, plain
+// in a pipe.
+func (s *Streams) Number(n int64) string {
+	if s.OutTTY {
+		return Count(n)
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // Len is the number of rows so far.

@@ -47,7 +47,7 @@ func (o Options) drill(ctx context.Context, v *Verdict, reader dumpset.Reader) e
 		return err
 	}
 	var cluster *scratch.Cluster
-	err = v.stage("start server", func() (err error) {
+	err = o.stage(v, "start server", func() (err error) {
 		cluster, err = scratch.Start(ctx, o.scratch(tools, properties))
 		return err
 	})
@@ -188,7 +188,7 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 	if f := v.Set.Manifest.Fingerprint; f == nil || f.Level == catalog.FingerprintNone {
 		v.Warnings = append(v.Warnings, "the set has no fingerprint: the drill proves that it loads, not that all rows are there")
 	}
-	err = v.stage("compare", func() error {
+	err = o.stage(v, "compare", func() error {
 		return pgdump.Compare(ctx, candidate.Endpoint(), v.Set.Manifest.Fingerprint, func(done, total int) {
 			o.Progress("compare", int64(done), int64(total))
 		})
@@ -196,7 +196,7 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 	if err != nil {
 		return v.judge(ctx, err)
 	}
-	return v.stage("analyze", func() error { return candidate.Analyze(ctx) })
+	return o.stage(v, "analyze", func() error { return candidate.Analyze(ctx) })
 }
 
 // judge decides whether a failure is the set's: damage, a difference, or an

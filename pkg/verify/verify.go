@@ -125,7 +125,7 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	if problem == nil && o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
 		return fmt.Errorf("%s: %w", v.Set.Ref, seal.ErrNoSecretKey)
 	}
-	err := v.stage("checksum", func() (err error) {
+	err := o.stage(v, "checksum", func() (err error) {
 		reader.Progress = o.meter("checksum", v.Set.Bytes)
 		v.Damage, err = reader.Hash(ctx)
 		return err
@@ -142,7 +142,7 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	o.Step("hashed")
 	switch o.Level {
 	case catalog.LevelDecode:
-		return v.stage("decode", func() (err error) {
+		return o.stage(v, "decode", func() (err error) {
 			reader.Progress = o.meter("decode", rawBytes(v.Set))
 			v.Damage, err = reader.Decode(ctx)
 			return err
@@ -175,7 +175,8 @@ func (o Options) meter(stage string, total int64) func(int64) {
 }
 
 // stage times f and remembers it, whatever comes of it.
-func (v *Verdict) stage(name string, f func() error) error {
+func (o Options) stage(v *Verdict, name string, f func() error) error {
+	o.Progress(name, 0, 0)
 	start := time.Now()
 	err := f()
 	v.took(name, time.Since(start))
