@@ -11,11 +11,13 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 	"github.com/bmad-forge/forgectl/pkg/prune"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 func newBackupDBCmd(app *App) *cobra.Command {
+	var every bool
 	cmd := &cobra.Command{
 		Use:   "db",
 		Short: "Back up a database",
@@ -34,16 +36,29 @@ With backup.prune: auto (the default) the sets of the database that backup.keep 
 longer wants are removed then, as by forgectl backup prune. Trouble there is a WARNING:
 the backup is good.
 
+--all backs up each database of the server that can be connected to, except
+templates and what restores left, one after the other; the worst exit code counts.
+
 With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to",
-"incomplete", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"}.`,
+"incomplete", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"};
+with --all {"sets": [SET]}.`,
 		Example: `  forgectl backup db
   forgectl backup db --database other --fingerprint full
   15 2 * * * bmad-forge /usr/local/bin/forgectl backup db    # in /etc/cron.d`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
-		RunE:        func(cmd *cobra.Command, _ []string) error { return app.backupDatabase(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case every && cmd.Flags().Changed("database"):
+				return app.misuse("--all and --database were given: which is it?")
+			case every:
+				return app.backupEvery(cmd.Context())
+			}
+			return app.backupConfigured(cmd.Context())
+		},
 	}
 	databaseFlag(app, cmd)
+	cmd.Flags().BoolVar(&every, "all", false, "every database of the server, one set each")
 	levels := []string{config.FingerprintNone, config.FingerprintCounts, config.FingerprintFull}
 	fingerprint := choice{of: levels}
 	cmd.Flags().Var(&fingerprint, "fingerprint", "record of each table nothing, its rows, or also a hash over them (default: backup.fingerprint)")
@@ -52,22 +67,52 @@ With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to
 	return cmd
 }
 
-func (a *App) backupDatabase(ctx context.Context) error {
+func (a *App) backupConfigured(ctx context.Context) error {
 	group, err := a.databaseGroup()
 	if err != nil {
 		return err
 	}
+	return a.operate(ctx, a.backupDatabase(group))
+}
+
+// backupEvery backs up one database after the other. What is wrong with one
+// does not keep it from the others; the end of the context does.
+func (a *App) backupEvery(ctx context.Context) error {
+	endpoint, err := a.BackupEndpoint(ctx)
+	if err != nil {
+		return err
+	}
+	names, err := cutover.Databases(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	var done []result
+	var errs []error
+	for _, name := range names {
+		one, err := a.perform(ctx, a.backupDatabase(catalog.Group{Kind: catalog.KindDatabase, Database: name}))
+		if errs = append(errs, err); err == nil {
+			done = append(done, one)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return all(append(errs, a.showSummary(together("sets", done)))...)
+}
+
+// backupDatabase is the backup of one database.
+func (a *App) backupDatabase(group catalog.Group) operation {
 	var repo *repository
-	return a.operate(ctx, operation{
+	return operation{
 		Spec: job.Spec{Operation: "backup db", Target: group.Database},
-		Open: func(ctx context.Context) (string, error) {
+		Open: func(ctx context.Context) (_ string, err error) {
 			if repo, err = a.Repository(ctx); err != nil {
 				return "", err
 			}
 			return repo.lock(group.WriteLock())
 		},
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			o, err := a.backupOptions(ctx, repo)
+			o, err := a.backupOptions(ctx, repo, group.Database)
 			if err != nil {
 				return result{}, err
 			}
@@ -82,10 +127,10 @@ func (a *App) backupDatabase(ctx context.Context) error {
 			progress.done()
 			return a.backedUp(repo, run, done, a.pruneAfter(ctx, run, repo, group)), nil
 		},
-	})
+	}
 }
 
-func (a *App) backupOptions(ctx context.Context, repo *repository) (backup.DatabaseOptions, error) {
+func (a *App) backupOptions(ctx context.Context, repo *repository, database string) (backup.DatabaseOptions, error) {
 	cfg := a.loaded
 	o := backup.DatabaseOptions{
 		Catalog: repo.Catalog, Finder: a.Finder(), Runner: a.Proc(), Free: repo.free,
@@ -100,7 +145,9 @@ func (a *App) backupOptions(ctx context.Context, repo *repository) (backup.Datab
 	if o.Seal, err = a.Sealing(ctx); err != nil {
 		return o, err
 	}
-	o.Endpoint, err = a.BackupEndpoint(ctx)
+	if o.Endpoint, err = a.BackupEndpoint(ctx); err == nil {
+		o.Endpoint = o.Endpoint.WithDatabase(database)
+	}
 	return o, err
 }
 

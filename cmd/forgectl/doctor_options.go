@@ -9,7 +9,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/doctor"
-	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
 )
@@ -31,7 +30,7 @@ func (a *App) doctorOptions(cron doctor.Cron) (doctor.Options, error) {
 			}
 			return repo.Catalog, nil
 		},
-		Intents:       restore.Intents{Dir: filepath.Join(cfg.StateDir, "intents")},
+		Intents:       a.intents(),
 		RequireSealed: cfg.Backup.Encrypt.Required,
 		Recipients: func(ctx context.Context) ([]*seal.Key, error) {
 			sealing, err := a.Sealing(ctx)

@@ -49,13 +49,23 @@ type operation struct {
 	Do func(ctx context.Context, run *job.Run) (result, error)
 }
 
-// operate does an operation: lock, time limit, hooks and record by pkg/job, then
-// its warnings on standard error, its result on standard output and its exit
-// code.
+// operate does an operation, then shows its result on standard output: it is
+// what nearly every command that changes something ends with.
 func (a *App) operate(ctx context.Context, op operation) error {
+	res, err := a.perform(ctx, op)
+	show := a.showSummary
+	if op.Check || err != nil {
+		show = a.show
+	}
+	return all(err, show(res))
+}
+
+// perform does an operation: lock, time limit, hooks and record by pkg/job, and
+// its warnings on standard error.
+func (a *App) perform(ctx context.Context, op operation) (result, error) {
 	jobs, err := a.Jobs()
 	if err != nil {
-		return err
+		return result{}, err
 	}
 	if op.Open != nil {
 		lock, err := op.Open(ctx)
@@ -72,9 +82,25 @@ func (a *App) operate(ctx context.Context, op operation) error {
 	for _, w := range rec.Warnings {
 		a.warn(w)
 	}
-	show := a.showSummary
-	if op.Check || err != nil {
-		show = a.show
+	return res, err
+}
+
+// together is several results as one: a JSON list under a name, and their texts
+// one below the other.
+func together(name string, parts []result) result {
+	list := []any{}
+	for _, p := range parts {
+		list = append(list, p.JSON)
 	}
-	return all(err, show(res))
+	return result{
+		JSON: map[string]any{name: list},
+		Text: func(s *ui.Streams) error {
+			for _, p := range parts {
+				if err := p.Text(s); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -288,6 +289,16 @@ func TestDrop(t *testing.T) {
 	}
 	if p.is(t, p.live) != "new" {
 		t.Error("the live database")
+	}
+}
+
+// Promise: what is backed up with all of a server is what is in use.
+func TestDatabases(t *testing.T) {
+	p := newPair(t, scratchtest.Name("all"))
+	scratchtest.Exec(t, p.admin, "COMMENT ON DATABASE "+p.candidate+" IS "+postgres.QuoteLiteral(p.origin().String()))
+	names, err := cutover.Databases(t.Context(), p.admin)
+	if err != nil || !slices.Contains(names, p.live) || !slices.Contains(names, "postgres") || slices.Contains(names, p.candidate) || slices.Contains(names, "template1") {
+		t.Errorf("%q, %v", names, err)
 	}
 }
 

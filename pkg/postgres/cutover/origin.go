@@ -129,3 +129,33 @@ func Drop(ctx context.Context, admin *postgres.Endpoint, k Kept) error {
 	}
 	return nil
 }
+
+// Databases are those of a server that can be connected to, by name, without
+// templates and without what restores left.
+func Databases(ctx context.Context, e *postgres.Endpoint) ([]string, error) {
+	conn, err := e.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '')
+		FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1`)
+	if err != nil {
+		return nil, fmt.Errorf("list databases: %w", err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name, comment string
+		if err := rows.Scan(&name, &comment); err != nil {
+			return nil, fmt.Errorf("list databases: %w", err)
+		}
+		if _, left := ParseOrigin(comment); !left {
+			names = append(names, name)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list databases: %w", err)
+	}
+	return names, nil
+}
