@@ -63,6 +63,7 @@ func (f *File) examineDirectory(ctx context.Context, r *Report) error {
 		return err
 	}
 	rows := p.rows()
+	listed := 0
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".toc") {
 			if err := f.examineMember(ctx, root, name, rows[name]); err != nil {
@@ -78,11 +79,15 @@ func (f *File) examineDirectory(ctx context.Context, r *Report) error {
 		if err != nil {
 			return err
 		}
+		listed += len(blobs)
 		for _, blob := range blobs {
 			if err := f.examineMember(ctx, root, blob, false); err != nil {
 				return err
 			}
 		}
+	}
+	if listed < p.blobs() {
+		return fmt.Errorf("%w: %d of %d large objects are missing", ErrDamaged, p.blobs()-listed, p.blobs())
 	}
 	return nil
 }

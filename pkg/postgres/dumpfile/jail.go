@@ -121,11 +121,15 @@ func (j *jail) make(ctx context.Context, conn *pgx.Conn, password string) error 
 	if err != nil {
 		return err
 	}
+	var until string // by the server's clock
+	if err := conn.QueryRow(ctx, "SELECT (now() + $1::interval)::text", loginFor.String()).Scan(&until); err != nil {
+		return err
+	}
 	role := postgres.QuoteIdent(j.role)
 	statements := []string{
 		// The password itself would be in the server's log where statements are logged.
 		fmt.Sprintf("CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3 PASSWORD %s VALID UNTIL %s",
-			role, postgres.QuoteLiteral(verifier), postgres.QuoteLiteral(time.Now().Add(loginFor).UTC().Format(time.RFC3339))),
+			role, postgres.QuoteLiteral(verifier), postgres.QuoteLiteral(until)),
 		fmt.Sprintf("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %s TO %s", postgres.QuoteIdent(j.admin.Database()), role),
 	}
 	if !j.super {

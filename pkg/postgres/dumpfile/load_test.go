@@ -11,6 +11,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
 // Promise: a dump of each format comes back exactly, owned by the role that owns the database, whoever loaded it; and
@@ -200,5 +201,57 @@ func TestChanged(t *testing.T) {
 	}
 	if _, err := file.Load(t.Context(), f.options(f.target(t))); !errors.Is(err, ErrChanged) {
 		t.Error(err)
+	}
+}
+
+// Promise: what the old scripts left (.sql.gz.gpg) loads as it lies there, with gpg's agent holding the key.
+func TestOldScripts(t *testing.T) {
+	t.Parallel()
+	f := shareFixture(t)
+	g := newGnuPG(t)
+	agent := seal.GPG{Runner: scratchtest.Runner(), Home: g.home}.Unlocker()
+	for _, c := range []struct {
+		data []byte
+		want string
+	}{
+		{g.encrypt(t, gzipped(f.read(t, "plain.sql"))), "gpg, gzip, plain SQL"},
+		{g.encrypt(t, f.read(t, "custom.dump"), "--armor"), "gpg, pg_dump custom archive"},
+		{zstandard(f.read(t, "all.tar")), "zstd, pg_dump tar archive"},
+	} {
+		file := mustOpen(t, write(t, c.data), agent)
+		if file.Describe() != c.want {
+			t.Error(file.Describe())
+		}
+		e := f.target(t)
+		if _, err := file.Load(t.Context(), f.options(e)); err != nil {
+			t.Fatal(err)
+		}
+		f.same(t, f.e, e)
+	}
+}
+
+// Promise: a plain dump without pg_dump's last line is loaded only when trusted.
+func TestUnmarked(t *testing.T) {
+	t.Parallel()
+	f := shareFixture(t)
+	sql := f.read(t, "plain.sql")
+	cut := sql[:bytes.LastIndex(sql[:bytes.LastIndex(sql, []byte(endMarker))], []byte(";\n"))+2]
+	file := mustOpen(t, write(t, cut), nil)
+	report, err := file.Examine(t.Context())
+	if err != nil || !report.Unmarked || report.Refusal(true) != nil {
+		t.Errorf("%v, %v", report, err)
+	}
+	o := f.options(f.target(t))
+	if _, err := file.Load(t.Context(), o); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "truncated?") {
+		t.Error(err)
+	}
+	o.Trusted = true
+	if _, err := file.Load(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	// More behind the marker takes it back.
+	file = mustOpen(t, write(t, append(bytes.Clone(sql), "SELECT 1;"...)), nil)
+	if report, err := file.Examine(t.Context()); err != nil || !report.Unmarked {
+		t.Errorf("%v, %v", report, err)
 	}
 }

@@ -20,7 +20,13 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
-func TestMain(m *testing.M) { os.Exit(scratchtest.Run(m)) }
+func TestMain(m *testing.M) {
+	code := scratchtest.Run(m)
+	if shared.f != nil {
+		_ = os.RemoveAll(shared.f.dumps)
+	}
+	os.Exit(code)
+}
 
 // fixture is what the tests share: a database with a bit of everything, of an ordinary role, and dumps of it.
 type fixture struct {

@@ -551,7 +551,12 @@ func (s *scanner) meta() error {
 	}
 	s.marked = false
 	name, rest := metaName(string(text))
-	return s.found(Finding{Line: line, What: `\` + name, Name: rest, Kind: Meta})
+	err := s.found(Finding{Line: line, What: `\` + name, Name: rest, Kind: Meta})
+	if err == nil && s.st.started && strings.HasPrefix(name, "g") { // \g and its like send the statement
+		s.body = functionBody{}
+		err = s.finish()
+	}
+	return err
 }
 
 func metaName(text string) (name, rest string) {

@@ -75,6 +75,9 @@ func examineTar(in io.Reader, r *Report) error {
 			return fmt.Errorf("%w: %s is missing", ErrDamaged, name)
 		}
 	}
+	if len(blobs) < p.blobs() {
+		return fmt.Errorf("%w: %d of %d large objects are missing", ErrDamaged, p.blobs()-len(blobs), p.blobs())
+	}
 	// The reader takes the end of the stream for the end of the archive.
 	if _, err := io.Copy(io.Discard, blocks); err != nil {
 		return err

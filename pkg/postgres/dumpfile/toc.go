@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 )
@@ -182,6 +183,15 @@ func (p *parts) names() ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// blobs is how many large objects the lists together must have.
+func (p *parts) blobs() int {
+	n := len(p.toc.OfType("BLOB"))
+	for _, e := range p.toc.OfType("BLOB METADATA") { // since 17: one for many, with an oid in each line
+		n += len(strings.Fields(e.Definition))
+	}
+	return n
 }
 
 // rows are the files that hold the rows of tables in COPY's format.
