@@ -16,6 +16,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/moment"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/restore"
@@ -83,6 +84,13 @@ func mappings() []mapping {
 		{isA[*pgdump.MissingError], exitCritical, missingHint},
 		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},
 		{isA[*restore.NameError], exitUnknown, nil},
+		{is(dumpfile.ErrRefused), exitUnknown, say("look at the file; if you know who wrote it and why: --trusted (which never takes what touches other databases)")},
+		{is(dumpfile.ErrNotDump), exitUnknown, nil},
+		{is(dumpfile.ErrUnsupported), exitUnknown, nil},
+		{is(dumpfile.ErrDamaged), exitCritical, say("nothing was loaded; look for an older file")},
+		{is(dumpfile.ErrNoLogin), exitCritical, say("let it log in (pg_hba.conf), or --trusted if you know who wrote the file")},
+		{is(dumpfile.ErrOwner), exitCritical, say("--trusted if you know who wrote the file")},
+		{is(restore.ErrNoOwner), exitUnknown, say("create the database with its owner first; the restore then takes its place")},
 		{isA[*restore.UnendableError], exitCritical, func(err error) string {
 			return strings.Join(find[*restore.UnendableError](err).Remedies(), "\n")
 		}},

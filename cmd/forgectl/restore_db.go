@@ -8,11 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 )
 
 type restoreOptions struct {
 	name   setName
+	file   string // restored in place of a set
+	trust  bool
 	at     time.Time
 	into   string
 	dryRun bool
@@ -22,7 +25,7 @@ func newRestoreDBCmd(app *App) *cobra.Command {
 	var o restoreOptions
 	var at string
 	cmd := &cobra.Command{
-		Use:   "db [ID|latest]",
+		Use:   "db [ID|latest|FILE]",
 		Short: "Restore a database, into service or beside the live one",
 		Long: `Restores a set. First everything is checked that can be: the sums of the set, the
 key, versions, rights, roles, extensions, space, who is connected. It is then loaded
@@ -37,6 +40,13 @@ When the application is not well, everything is put back, and the restored datab
 is kept as NAME_failed_TIME. The plan is shown first, and the name of the database
 has to be typed (or --yes). Missing roles are made from the globals of the set.
 
+FILE is a dump that older scripts left: plain SQL or any archive of pg_dump, packed by
+gzip or zstd and encrypted by gpg or not; its bytes say what it is. Such a file is
+hostile until proven otherwise: it is read to its end first, one that creates, drops or
+connects to databases, or has psql run something, is refused, and the rest is loaded by
+a role that can do nothing else. --trusted loads it with the rights of the admin role,
+owners and privileges included. The new database is like the live one.
+
 "latest" (the default) is the newest good set; a newer one that is not good is a
 WARNING. --at takes the newest good set that was started at or before a time. An ID
 alone is a set of the configured database; DATABASE/ID names any. The connection is
@@ -48,6 +58,7 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 		Example: `  forgectl restore db --dry-run
   forgectl restore db 20261123T020000Z
   forgectl restore db --at '2026-11-23 12:00' --into before_noon
+  forgectl restore db /var/backups/bmad-forge/database/bmad_forge_20260128_020000.sql.gz
   forgectl restore undo`,
 		Annotations:       operationCodes(),
 		Args:              cobra.MaximumNArgs(1),
@@ -56,8 +67,11 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 			if at != "" && len(args) > 0 {
 				return app.misuse("--at and a set were given: which is it?")
 			}
-			if o.name, err = app.parseSet(append(args, latest)[0]); err != nil {
+			if o.name, o.file, err = app.parseSource(append(args, latest)[0]); err != nil {
 				return err
+			}
+			if o.trust && o.file == "" {
+				return app.misuse("--trusted is for files: a set is known by its sums")
 			}
 			if o.at, err = app.parseAt(at); err != nil {
 				return err
@@ -71,6 +85,7 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 	complete(cmd, "into", cobra.NoFileCompletions)
 	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
 	complete(cmd, "at", cobra.NoFileCompletions)
+	f.BoolVar(&o.trust, "trusted", false, "load a FILE with the rights of the admin role")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
 	return cmd
 }
@@ -107,17 +122,35 @@ func (a *App) restoreDatabase(ctx context.Context, o restoreOptions) error {
 			defer show.progress.done()
 			done, err := a.restore(ctx, o, options, show)
 			if err != nil {
-				return result{}, fmt.Errorf("restore %s as %s: %w", options.Set.Ref, target, err)
+				return result{}, fmt.Errorf("restore %s as %s: %w", o.source(options), target, err)
 			}
 			show.progress.done()
-			return restored(run, options.Set, done, o.dryRun), nil
+			return restored(run, done, o.dryRun), nil
 		},
 	})
 }
 
+// source is what is restored, for messages.
+func (o restoreOptions) source(options restore.Options) string {
+	if o.file != "" {
+		return o.file
+	}
+	return options.Set.Ref.String()
+}
+
 // sourceOptions say what is restored.
 func (a *App) sourceOptions(ctx context.Context, repo *repository, run *job.Run, o restoreOptions, options *restore.Options) (err error) {
-	options.Catalog, options.Into = repo.Catalog, o.into
+	options.Catalog, options.Into, options.Trusted = repo.Catalog, o.into, o.trust
+	if o.file != "" {
+		unlock, err := a.Unlocker()
+		if err == nil {
+			options.File, err = dumpfile.Open(ctx, o.file, dumpfile.Options{Unlock: unlock})
+		}
+		if err == nil {
+			a.onClose(options.File)
+		}
+		return err
+	}
 	if options.Set, err = a.setToRestore(ctx, repo, run, o.name, o.at); err != nil {
 		return err
 	}
@@ -139,7 +172,7 @@ func (a *App) restore(ctx context.Context, o restoreOptions, options restore.Opt
 	}
 	options.Confirm = func(ctx context.Context, p restore.Plan) error {
 		show.progress.done()
-		return a.confirmRestore(ctx, p, options.Set)
+		return a.confirmRestore(ctx, p)
 	}
 	return restore.Replace(ctx, options)
 }

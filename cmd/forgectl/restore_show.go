@@ -30,10 +30,10 @@ type restoredDatabase struct {
 	Ended    int      `json:"sessions_ended,omitempty"`
 }
 
-func restored(run *job.Run, set catalog.Set, done restore.Result, dryRun bool) result {
+func restored(run *job.Run, done restore.Result, dryRun bool) result {
 	shown := restoredDatabase{
-		Set: set.Ref.String(), Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
-		Rows: set.Manifest.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
+		Set: done.Source, Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
+		Rows: done.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
 		Kept: done.Aside, Roles: done.Roles, Downtime: done.Downtime.Seconds(), Gap: done.Gap.Seconds(), Ended: done.Ended,
 	}
 	for _, stage := range done.Stages {
@@ -47,14 +47,14 @@ func restored(run *job.Run, set catalog.Set, done restore.Result, dryRun bool) r
 	run.Fact("downtime_seconds", shown.Downtime)
 	return result{JSON: shown, Text: func(s *ui.Streams) error {
 		if dryRun {
-			return planTable(s, done.Plan, set)
+			return planTable(s, done.Plan)
 		}
-		return restoredText(s, shown, done, set)
+		return restoredText(s, shown, done)
 	}}
 }
 
-func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result, set catalog.Set) error {
-	_, err := fmt.Fprintf(s.Out, "%s  is ready: %s, compared; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), contents(set.Manifest.Fingerprint),
+func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result) error {
+	_, err := fmt.Fprintf(s.Out, "%s  is ready: %s; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), compared(done.Fingerprint),
 		ui.Printable(shown.Owner), s.Faint("from "+shown.Set+": "+stageTimes(shown.Stages)))
 	if err != nil || done.Run == "" {
 		return err
@@ -81,9 +81,9 @@ func passwordLines(roles []string) string {
 
 // confirmRestore shows the plan and lets the operator type the name of what is
 // replaced. Where there is nothing to replace nothing needs to be confirmed.
-func (a *App) confirmRestore(ctx context.Context, p restore.Plan, set catalog.Set) error {
+func (a *App) confirmRestore(ctx context.Context, p restore.Plan) error {
 	if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-		if err := planTable(a.Streams, p, set); err != nil {
+		if err := planTable(a.Streams, p); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,9 @@ func (a *App) confirmRestore(ctx context.Context, p restore.Plan, set catalog.Se
 	return a.Confirm(ctx, fmt.Sprintf("Replace the live database %s on %s?", p.Into, p.Server), p.Into)
 }
 
-func planTable(s *ui.Streams, p restore.Plan, set catalog.Set) error {
+func planTable(s *ui.Streams, p restore.Plan) error {
 	t := s.Table(ui.Column{Title: "PLAN"}, ui.Column{Title: "VALUE"})
-	t.Row("set", p.Source+", sums checked")
+	t.Row("source", p.Source+", proven whole")
 	t.Row("server", p.Server+", PostgreSQL "+p.Version.String())
 	space := "unknown on the server: look for yourself"
 	if p.Free >= 0 {
@@ -106,7 +106,11 @@ func planTable(s *ui.Streams, p restore.Plan, set catalog.Set) error {
 		t.Row("make roles", strings.Join(p.Roles, ", "))
 	}
 	t.Row("load", "as "+p.Working+", owner "+p.Owner)
-	t.Row("compare", "with "+contents(set.Manifest.Fingerprint)+", then analyze")
+	if p.Fingerprint == nil {
+		t.Row("compare", "nothing to compare with: nobody counted")
+	} else {
+		t.Row("compare", "with "+contents(p.Fingerprint)+", then analyze")
+	}
 	switch {
 	case p.Live != nil:
 		planLive(t, p)

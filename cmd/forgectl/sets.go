@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
@@ -40,6 +42,25 @@ func (a *App) parseSet(name string) (setName, error) {
 		return setName{}, withHint(withCode(exitUnknown, fmt.Errorf("%q is neither an id, such as 20261123T020000Z, nor DATABASE/ID", name)), "forgectl backup list")
 	}
 	return setName{ref.Group, ref.ID}, nil
+}
+
+// parseSource is parseSet for commands that take a file as well. What is a set's
+// name is one, unless it is written as a path.
+func (a *App) parseSource(name string) (set setName, file string, err error) {
+	path := strings.HasPrefix(name, "/") || strings.HasPrefix(name, "./") || strings.HasPrefix(name, "../")
+	if !path {
+		if set, err = a.parseSet(name); err == nil {
+			return set, "", nil
+		}
+	}
+	if _, statErr := os.Stat(name); statErr != nil {
+		if path {
+			err = withCode(exitUnknown, fmt.Errorf("open %s: %w", name, plainPath(statErr)))
+		}
+		return set, "", err
+	}
+	group, err := a.databaseGroup()
+	return setName{group: group}, name, err
 }
 
 // find is the named set, good or not.

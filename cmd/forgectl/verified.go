@@ -72,7 +72,7 @@ func compared(f *catalog.Fingerprint) string {
 	if f == nil || f.Level == catalog.FingerprintNone {
 		return "nothing to compare with"
 	}
-	return contents(f) + " compared"
+	return contents(f) + ", compared"
 }
 
 // verifyError names the set, once. What the drill host lacks says nothing about

@@ -13,6 +13,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
+	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/seal"
@@ -26,6 +27,12 @@ type Options struct {
 	Admin   *postgres.Endpoint // a role that may create databases, and another database to connect to
 	Finder  postgres.ToolFinder
 	Runner  proc.Runner
+
+	// File, if set, is restored in place of Set. Trusted loads it with the rights of
+	// Admin and forgives what a trusted person may have had reasons for; an
+	// untrusted file is loaded by a role that can do nothing else.
+	File    *dumpfile.File
+	Trusted bool
 
 	Into string // of Into: the name of the new database
 
@@ -62,6 +69,8 @@ type Plan struct {
 	Free       int64 // on the server's data directory; -1: unknown
 	Properties pgdump.Properties
 	Warnings   []string
+	// Fingerprint is what the restored database is compared with; nil: nothing was counted.
+	Fingerprint *catalog.Fingerprint
 
 	// Of Replace:
 	Run   string
@@ -134,7 +143,7 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	}
 	src := o.source()
 	p.Source, p.Server, p.Free = src.name(), o.Admin.WithDatabase(p.Into).String(), -1
-	facts, err := src.facts()
+	facts, err := src.facts(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +154,7 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	p.Properties, p.Owner = contents.properties, contents.properties.Owner
+	p.Properties, p.Owner, p.Fingerprint = contents.properties, contents.properties.Owner, src.fingerprint()
 	return o.checkNeeds(ctx, p, contents)
 }
 

@@ -18,7 +18,7 @@ import (
 type source interface {
 	name() string
 	// facts is what can be said before the source is read.
-	facts() (facts, error)
+	facts(ctx context.Context) (facts, error)
 	// examine proves what can be proven without loading, and says what is in it.
 	examine(ctx context.Context) (contents, error)
 	// load fills an empty candidate.
@@ -40,7 +40,12 @@ type contents struct {
 	roles      pgdump.RoleScript
 }
 
-func (o Options) source() source { return setSource{o} }
+func (o Options) source() source {
+	if o.File != nil {
+		return fileSource{o}
+	}
+	return setSource{o}
+}
 
 // setSource is a backup set.
 type setSource struct{ Options }
@@ -53,7 +58,7 @@ func (s setSource) reader() dumpset.Reader {
 
 func (s setSource) fingerprint() *catalog.Fingerprint { return s.Set.Manifest.Fingerprint }
 
-func (s setSource) facts() (facts, error) {
+func (s setSource) facts(context.Context) (facts, error) {
 	if s.Set.Problem != nil {
 		return facts{}, s.Set.Problem
 	}

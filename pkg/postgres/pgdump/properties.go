@@ -92,6 +92,24 @@ func (p Properties) isUTF8() bool {
 	return utf8.ValidString(strings.Join(all, "\n"))
 }
 
+// PropertiesOf reads the properties of a database that is there.
+func PropertiesOf(ctx context.Context, e *postgres.Endpoint) (Properties, error) {
+	conn, err := e.Connect(ctx)
+	if err != nil {
+		return Properties{}, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	server, err := postgres.Facts(ctx, conn)
+	if err != nil {
+		return Properties{}, err
+	}
+	p, err := readProperties(ctx, conn, server.Version)
+	if err != nil {
+		return p, fmt.Errorf("read database properties: %w", err)
+	}
+	return p, nil
+}
+
 // ReadProperties reads the head of 05-database.sql.
 func ReadProperties(r io.Reader) (Properties, error) {
 	var p Properties
