@@ -18,13 +18,14 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
-// TestMain makes two programs for the scripts: forgectl as it is, and
-// forgectl-demo, which has a command that does whatever the frame has to cope
-// with.
+// TestMain makes programs for the scripts: forgectl as it is, forgectl-demo,
+// which has a command that does whatever the frame has to cope with, and
+// forgectl-doctor, which looks for cron lines below the directory "root".
 func TestMain(m *testing.M) {
 	testscript.Main(withServer{m}, map[string]func(){
-		"forgectl":      main,
-		"forgectl-demo": func() { os.Exit(start(newDemoRoot)) },
+		"forgectl":        main,
+		"forgectl-demo":   func() { os.Exit(start(newDemoRoot)) },
+		"forgectl-doctor": func() { os.Exit(start(newDoctorRoot)) },
 	})
 }
 
@@ -70,6 +71,8 @@ func scripts(dir string, more func(env *testscript.Env) error) testscript.Params
 			"signal":   sendSignal,
 			"sql":      runSQL,
 			"sets":     publishSets,
+			"systemd":  installSystemctl,
+			"expired":  writeExpiredKey,
 		},
 	}
 }

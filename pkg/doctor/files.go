@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,7 @@ func (p place) check() []Finding {
 		all = append(all, f)
 	} else if n > 0 {
 		f := found(Warning, []string{"forgectl doctor --fix"}, "%s of %s open to others, first %s", count(n, "name"), p.setting, filepath.Join(p.path, s.open[0]))
-		f.Fix = p.tightening(fmt.Sprintf("take the rights of others from %s in %s", count(n, "name"), p.path), s.open)
+		f.Fix = p.tightening(fmt.Sprintf("take the rights of others from %s in %s: %s", count(n, "name"), p.path, some(s.open)), s.open)
 		all = append(all, f)
 	}
 	if len(s.foreign) > 0 {
@@ -148,6 +149,15 @@ func (s *survey) look(name string, info fs.FileInfo) {
 	if owner(info) != s.owner {
 		s.foreign = append(s.foreign, name)
 	}
+}
+
+// some is the first few names of a list.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (p place) tightening(what string, names []string) *Fix {

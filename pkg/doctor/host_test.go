@@ -205,6 +205,8 @@ func TestIntents(t *testing.T) {
 	wants(t, h.only("state"), "ok: no restore is unfinished")
 	h.write("state/intents/forge.json", `{"schema": 1, "action": "restore", "live": "forge", "stage": "swapping", "started": "2026-11-24T02:00:00Z", "host": "web1", "pid": 17, "in": {"oid": 5}}`, 0o600)
 	wants(t, h.only("state"), "critical: the restore of forge that began 2026-11-24T02:00:00Z (pid 17 on web1) has not ended: it was swapping | forgectl restore resume")
+	h.Database = "shop"
+	wants(t, h.only("state"), "critical: the restore of forge | forgectl restore resume --database forge")
 	h.write("state/intents/other.json", "{", 0o600)
 	wants(t, h.only("state"), "critical: the restore of forge", "critical: other.json | forgectl restore resume")
 }

@@ -65,6 +65,9 @@ func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
 
 // days says how long something is, without more precision than matters.
 func days(d time.Duration) string {
+	if d < 2*time.Hour {
+		return count(int(d/time.Minute), "minute")
+	}
 	if d < 48*time.Hour {
 		return count(int(d/time.Hour), "hour")
 	}

@@ -46,7 +46,7 @@ func TestDrill(t *testing.T) {
 		want    string
 	}{
 		{"never", 0, true, false, "warning: no drill has ever proven | forgectl backup verify --drill"},
-		{"the newest", time.Hour, true, true, "ok: a drill on drills opened the newest set 1 hour ago"},
+		{"the newest", time.Hour, true, true, "ok: a drill on drills opened the newest set 60 minutes ago"},
 		{"an earlier one", 6 * day, true, false, "ok: 6 days ago; the newest set is sealed to the same keys"},
 		{"too long ago", 36 * day, true, false, "warning: was 36 days ago"},
 		{"other keys", day, false, false, "warning: is sealed to others"},

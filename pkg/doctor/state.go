@@ -26,7 +26,11 @@ func checkIntents(ctx context.Context, x *exam) []Finding {
 	open, err := x.Intents.List(ctx)
 	var all []Finding
 	for _, in := range open {
-		all = append(all, found(Critical, []string{"forgectl restore resume"}, "the %s of %s that began %s (pid %d on %s) has not ended: it was %s",
+		resume := "forgectl restore resume"
+		if in.Live != x.Database {
+			resume += " --database " + quote(in.Live)
+		}
+		all = append(all, found(Critical, []string{resume}, "the %s of %s that began %s (pid %d on %s) has not ended: it was %s",
 			in.Action, in.Live, in.Started.UTC().Format(time.RFC3339), in.PID, in.Host, in.Stage))
 	}
 	switch {

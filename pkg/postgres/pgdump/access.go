@@ -12,7 +12,7 @@ import (
 // Access is what a backup role may read, as far as a backup needs it.
 type Access struct {
 	Server    postgres.Server
-	Tables    int // that a dump reads, partitioned parents included
+	Tables    int // whose rows a dump reads
 	Sequences int
 	// Everything says that also what is made later can be read: a superuser, or
 	// pg_read_all_data in effect.
@@ -53,7 +53,12 @@ func CheckRights(ctx context.Context, e *postgres.Endpoint) (Access, error) {
 }
 
 func (g *Guard) access(ctx context.Context, listed []Relation) (a Access, err error) {
-	a = Access{Server: g.Server, Tables: len(listed)}
+	a = Access{Server: g.Server}
+	for _, r := range listed {
+		if r.HasData(g.Server.Standby) {
+			a.Tables++
+		}
+	}
 	if a.ReadAll, err = g.readAllRemedy(ctx, postgres.QuoteIdent(g.Server.Role)); err != nil {
 		return a, err
 	}
