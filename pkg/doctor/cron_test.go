@@ -108,7 +108,7 @@ func TestSchedule(t *testing.T) {
 
 		{"none", nil, []string{silent}},
 		{"only a comment", files{"/etc/cron.d/bmad-forge": "PATH=@\n#" + line}, []string{silent}},
-		{"after a percent sign", files{"/etc/cron.d/bmad-forge": "PATH=@\n15 2 * * * me cat %forgectl backup db\n"}, []string{silent}},
+		{"after a percent sign", files{"/etc/cron.d/bmad-forge": "PATH=@\n15 2 * * * me cat % ; forgectl backup db\n"}, []string{silent}},
 		{"a percent sign with a backslash", files{"/etc/cron.d/bmad-forge": "PATH=@\n15 2 * * * me date +\\%F; forgectl backup db\n"}, []string{found + "2"}},
 		{"once a boot", files{"/etc/cron.d/bmad-forge": "PATH=@\n@reboot me forgectl backup db\n"}, []string{silent}},
 		{"another database", files{"/etc/cron.d/bmad-forge": "15 2 * * * me @/forgectl backup db --database shop\n"}, []string{silent}},
