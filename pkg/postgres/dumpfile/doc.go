@@ -19,13 +19,20 @@
 //     of the file is left out for that.
 //   - The temporary role logs in through the configured address, or through 127.0.0.1 or ::1 where a socket's peer
 //     authentication knows operating system users only. Where no login is possible Load says so and loads nothing.
+//   - A kill leaves the role behind. It cannot log in after ten minutes, and the next Load drops it once the database that
+//     it was filling is gone.
 //   - As root, psql runs as the user nobody where it can reach the server as that.
 //
 // What holds against hostile SQL: the rights of the temporary role, which do not depend on what the scanner sees (a DO
 // block can put together any statement at run time); psql's \restrict, where psql has it; and the scanner, which knows
-// psql's lexer and refuses what could be read in two ways. What does not: a dump may still fill disks and keep the server
-// busy, and triggers, functions, defaults and views of a hostile dump are in the database afterwards, owned by an
-// ordinary role. Who connects to it as a superuser should set search_path to pg_catalog first. When the endpoint is an
+// psql's lexer and refuses what could be read in two ways.
+//
+// What does not hold: a dump may fill disks and keep the server busy, and may use what PUBLIC may use, extensions that
+// are there included. Triggers, functions, defaults and views of a hostile dump are in the database afterwards, owned by an
+// ordinary role; who connects to it as a superuser should set search_path to pg_catalog first. When the endpoint is an
 // ordinary role that may not create roles, the file is loaded with the rights of that role, which may reach other
-// databases that it owns. The files of a directory dump are read by their names: the directory must not change meanwhile.
+// databases that it owns; a warning says so. The files of a directory dump are read by their names: nobody else may
+// write to the directory meanwhile.
+//
+// In a database of thousands of tables, giving them away at the end may need a larger max_locks_per_transaction.
 package dumpfile

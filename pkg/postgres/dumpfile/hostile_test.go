@@ -118,7 +118,7 @@ func TestHidden(t *testing.T) {
 		half := len(statement) / 2
 		return fmt.Sprintf("DO $x$ BEGIN EXECUTE %s || %s; END $x$;\n", postgres.QuoteLiteral(statement[:half]), postgres.QuoteLiteral(statement[half:]))
 	}
-	file := "'" + p.dir + "/"
+	file, e := "'"+p.dir+"/", f.target(t)
 	for _, statement := range []string{
 		"RESET SESSION AUTHORIZATION; COPY (SELECT 1) TO " + file + "a'",
 		"SET SESSION AUTHORIZATION postgres; COPY (SELECT 1) TO " + file + "a'",
@@ -131,7 +131,6 @@ func TestHidden(t *testing.T) {
 		"SELECT set_config('session_authorization', 'postgres', false)", "CREATE EXTENSION file_fdw", "CREATE EXTENSION dblink",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/tmp/x', 'y'", "COMMENT ON DATABASE " + p.live.Database() + " IS 'x'",
 	} {
-		e := f.target(t)
 		file := mustOpen(t, write(t, marked(run(statement))), nil)
 		if _, err := file.Load(t.Context(), f.options(e)); err == nil && !strings.HasPrefix(statement, "SET ROLE NONE") && !strings.HasPrefix(statement, "GRANT ALL") {
 			t.Errorf("%s: no error", statement)
@@ -141,7 +140,6 @@ func TestHidden(t *testing.T) {
 	p.untouched(t)
 
 	// It does not own the database that it fills, either.
-	e := f.target(t)
 	for _, statement := range []string{"COMMENT ON DATABASE " + e.Database() + " IS 'x'", "ALTER DATABASE " + e.Database() + " SET work_mem = '1MB'"} {
 		if _, err := mustOpen(t, write(t, marked(run(statement))), nil).Load(t.Context(), f.options(e)); err == nil || !strings.Contains(err.Error(), "owner") {
 			t.Errorf("%s: %v", statement, err)
@@ -349,5 +347,45 @@ func TestLesserAdmins(t *testing.T) {
 			t.Errorf("%s: owners %s", c.attributes, owners)
 		}
 		noRoleLeft(t, super)
+	}
+}
+
+// Promise: the role of a killed run is dropped by the next one when its time is over and its database is gone, and no
+// earlier.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	f := shareFixture(t)
+	admin := scratchtest.Admin(t)
+	scratchtest.Exec(t, admin, "CREATE ROLE forgectl_load_old LOGIN VALID UNTIL '2020-01-01'", "CREATE ROLE forgectl_load_new LOGIN VALID UNTIL '2100-01-01'")
+	if _, err := mustOpen(t, write(t, marked("SELECT 1;")), nil).Load(t.Context(), f.options(f.target(t))); err != nil {
+		t.Fatal(err)
+	}
+	if left := scratchtest.Query(t, admin, "SELECT string_agg(rolname, ' ') FROM pg_roles WHERE rolname IN ('forgectl_load_old', 'forgectl_load_new')"); left != "forgectl_load_new" {
+		t.Errorf("left: %s", left)
+	}
+	scratchtest.Exec(t, admin, "DROP ROLE forgectl_load_new")
+}
+
+// Promise: it is the session itself that is an ordinary one, and as root psql runs as nobody where that user gets to the
+// server.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	f := shareFixture(t)
+	e := f.target(t)
+	sql := `CREATE TABLE who AS SELECT session_user::text LIKE 'forgectl_load_%' AND session_user = current_user AS temporary,
+		(SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = session_user) AS may,
+		(SELECT count(*) FROM pg_auth_members WHERE member = session_user::regrole) AS member;`
+	if _, err := mustOpen(t, write(t, marked(sql)), nil).Load(t.Context(), f.options(e)); err != nil {
+		t.Fatal(err)
+	}
+	if who := scratchtest.Query(t, e, "SELECT who FROM who"); who != "(t,f,0)" {
+		t.Error(who)
+	}
+	tcp, err := postgres.Resolve(t.Context(), postgres.Target{URL: "host=127.0.0.1 user=x dbname=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user := nobody(tcp); os.Geteuid() == 0 && (user == nil || user.User != "nobody") {
+		t.Errorf("psql would run as %v", user)
 	}
 }

@@ -69,7 +69,7 @@ func newJail(ctx context.Context, o LoadOptions) (*jail, error) {
 		return nil, fmt.Errorf("make temporary role: %w", err)
 	}
 	if j.endpoint, err = j.login(ctx, password); err != nil {
-		return nil, errors.Join(err, j.close(ctx, false))
+		return nil, errors.Join(err, j.close(ctx))
 	}
 	return j, nil
 }
@@ -203,19 +203,18 @@ func ordinary(ctx context.Context, conn *pgx.Conn, role string) error {
 // closeTimeout is for giving away what was loaded.
 const closeTimeout = 5 * time.Minute
 
-// close ends the role's sessions, gives what it made to the owner, or drops it, and drops the role. It does so even when
-// ctx has ended.
-func (j *jail) close(ctx context.Context, loaded bool) error {
+// close ends the role's sessions, gives what it made to the owner, and drops the role. It does so even when ctx has ended.
+func (j *jail) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	err := j.dissolve(ctx, loaded)
+	err := j.dissolve(ctx)
 	if err != nil {
 		return fmt.Errorf("drop temporary role %s: %w", j.role, err)
 	}
 	return nil
 }
 
-func (j *jail) dissolve(ctx context.Context, loaded bool) error {
+func (j *jail) dissolve(ctx context.Context) error {
 	conn, err := admin(ctx, j.admin)
 	if err != nil {
 		return err
@@ -235,10 +234,9 @@ func (j *jail) dissolve(ctx context.Context, loaded bool) error {
 			statements = append(statements, "ALTER SCHEMA public OWNER TO "+postgres.QuoteIdent(j.public))
 		}
 	}
-	if loaded {
-		statements = append(statements, "REASSIGN OWNED BY "+role+" TO "+postgres.QuoteIdent(j.owner))
-	}
-	statements = append(statements, "DROP OWNED BY "+role+" CASCADE", "DROP ROLE "+role)
+	// After an error too: to drop many large objects in one transaction takes more locks than a server has, to give them
+	// away takes none. What is dropped is the role's privileges.
+	statements = append(statements, "REASSIGN OWNED BY "+role+" TO "+postgres.QuoteIdent(j.owner), "DROP OWNED BY "+role, "DROP ROLE "+role)
 	return together(ctx, conn, statements...)
 }
 

@@ -33,7 +33,8 @@ type LoadOptions struct {
 	Trusted bool
 	// NoOwner leaves out who owns what in the file; implied unless Trusted, since only a member of a role can give it things.
 	NoOwner bool
-	// NoPrivileges leaves out GRANT, REVOKE and ALTER DEFAULT PRIVILEGES, which need roles that may not exist here.
+	// NoPrivileges leaves out GRANT, REVOKE and ALTER DEFAULT PRIVILEGES, which need roles that may not exist here. Default
+	// privileges FOR ROLE are an error without it, unless Trusted: only a member of the role can set them.
 	NoPrivileges bool
 }
 
@@ -85,7 +86,7 @@ func (f *File) load(ctx context.Context, o LoadOptions) ([]pgdump.Said, error) {
 		l.as = nobody(j.endpoint)
 	}
 	err = l.run(ctx)
-	if cerr := j.close(ctx, err == nil); cerr != nil {
+	if cerr := j.close(ctx); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
 	return l.said, err

@@ -143,7 +143,7 @@ func TestMissingRole(t *testing.T) {
 	}
 }
 
-// Promise: an error in the SQL is an error of Load with the line of the dump, and what was made so far belongs to nobody.
+// Promise: an error in the SQL is an error of Load with the line of the dump, and no temporary role is left.
 func TestSQLError(t *testing.T) {
 	t.Parallel()
 	f := shareFixture(t)
