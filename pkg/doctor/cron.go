@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -73,7 +74,32 @@ func (c Cron) nights() (all []night, unread []error) {
 			all = append(all, here...)
 		}
 	}
-	return append(all, c.timers()...), unread
+	return slices.Concat(all, c.daily(), c.timers()), unread
+}
+
+// daily are the scripts that Debian's /etc/crontab has run-parts run once a day
+// as root. run-parts is as silent about those it leaves out as cron is.
+func (c Cron) daily() []night {
+	files, _ := filepath.Glob(c.path("/etc/cron.daily/*")) // the pattern is well formed
+	var all []night
+	for _, file := range files {
+		for i, call := range calls(readScript(file), readScript) {
+			n := night{call: call, where: file, file: file, path: call.searched(cronPath)}
+			if n.user == "" {
+				n.user = "root"
+			}
+			info, err := os.Stat(file)
+			switch name := filepath.Base(file); {
+			case i > 0 || err != nil:
+			case !cronName.MatchString(name):
+				n.ignored = []Finding{found(Critical, []string{"mv " + quote(file) + " " + quote(filepath.Join(filepath.Dir(file), strings.ReplaceAll(name, ".", "-")))}, "run-parts ignores %s: its name may only have letters, digits, _ and -", file)}
+			case info.Mode()&0o111 == 0:
+				n.ignored = []Finding{found(Critical, []string{"chmod 0755 " + quote(file)}, "run-parts ignores %s: it cannot be executed", file)}
+			}
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 var (
@@ -112,10 +138,7 @@ func (c Cron) crontab(file, text string, system bool) []night {
 			user, command = m[1], m[2]
 		}
 		for _, call := range calls(beforePercent(command), readScript) {
-			n := night{call: call, file: file, where: fmt.Sprintf("%s:%d", file, number), path: searched}
-			if n.call.path != "" {
-				n.path = n.call.path
-			}
+			n := night{call: call, file: file, where: fmt.Sprintf("%s:%d", file, number), path: call.searched(searched)}
 			if n.user == "" {
 				n.user = user
 			}
@@ -218,7 +241,7 @@ func (c Cron) timer(dirs []string, file, unit string) []night {
 		var all []night
 		for _, line := range settings(service, "ExecStart") {
 			for _, call := range calls(strings.TrimLeft(line, "-@:+!|"), readScript) {
-				n := night{call: call, where: file, file: file, path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+				n := night{call: call, where: file, file: file, path: call.searched("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")}
 				if n.user == "" {
 					n.user = setting(service, "User")
 				}

@@ -39,9 +39,9 @@ func TestCalls(t *testing.T) {
 		{"/bin/sh -c 'sleep 5; exec forgectl backup db'", "forgectl"},
 		{"bash -lc 'forgectl backup db'", "forgectl"},
 		{"[ -x /x ] && ! forgectl backup db", "forgectl"},
-		{"/opt/night.sh", "forgectl path=/opt/bin: database=shop"},
-		{"nice sh /opt/night.sh", "forgectl path=/opt/bin: database=shop"},
-		{"/opt/outer.sh", "forgectl path=/opt/bin: database=shop"},
+		{"/opt/night.sh", "forgectl path=/opt/bin:$PATH database=shop"},
+		{"nice sh /opt/night.sh", "forgectl path=/opt/bin:$PATH database=shop"},
+		{"/opt/outer.sh", "forgectl path=/opt/bin:$PATH database=shop"},
 
 		{"echo forgectl backup db", ""},
 		{"true # forgectl backup db", ""},
@@ -128,7 +128,11 @@ func TestSchedule(t *testing.T) {
 		}, {
 			"a timer that is not enabled", files{"/usr/lib/systemd/system/night.timer": "[Timer]\nUnit=x.service\n", "/usr/lib/systemd/system/x.service": "[Service]\nUser=me\nExecStart=@/forgectl backup db\n"},
 			[]string{"critical: systemd ignores | systemctl enable --now night.timer"},
-		}, {"a timer without its service", files{"/etc/systemd/system/night.timer": ""}, []string{silent}},
+		}, {"every day, not executable", files{"/etc/cron.daily/forge": "#!/bin/sh\nexport PATH=@:$PATH\nforgectl backup db\n"}, []string{"critical: run-parts ignores | chmod 0755 "}},
+		{"every day", files{"/etc/cron.daily/run": "#!/bin/sh\nexport PATH=@:$PATH\nforgectl backup db\n"}, []string{"ok: cron.daily/run runs the backup as root"}},
+		{"every day, a name that is not taken", files{"/etc/cron.daily/forge.sh": "#!/bin/sh\n@/forgectl backup db\n"}, []string{"critical: run-parts ignores | /forge-sh"}},
+		{"the path of a script over that of the crontab", files{"/etc/cron.d/bmad-forge": "PATH=@\n15 2 * * * me @/root/night.sh\n", "/night.sh": "#!/bin/sh\nPATH=/opt/bin:$PATH\nforgectl backup db\n"}, []string{found + "2"}},
+		{"a timer without its service", files{"/etc/systemd/system/night.timer": ""}, []string{silent}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +142,7 @@ func TestSchedule(t *testing.T) {
 			}
 			for name, text := range c.files {
 				mode := os.FileMode(0o644)
-				if strings.HasSuffix(name, ".sh") {
+				if strings.HasSuffix(name, ".sh") || strings.HasSuffix(name, "daily/run") {
 					mode = 0o755
 				}
 				h.write("root"+name, strings.NewReplacer("@daily", "@daily", "@reboot", "@reboot", "@", h.dir).Replace(text), mode)

@@ -20,6 +20,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,7 +77,8 @@ func Worst(findings []Finding) Level {
 	return worst
 }
 
-// Options are what the checks work on. Functions are called when they are needed, once.
+// Options are what the checks work on. Functions are called when they are needed,
+// once; what a check needs and was not handed in makes it an Unknown.
 type Options struct {
 	Database string // that is backed up
 	// Backup and Admin are how the server is reached for backups and for restores.
@@ -178,9 +180,28 @@ func (o Options) withDefaults() Options {
 	if o.Limit <= 0 {
 		o.Limit = time.Minute
 	}
+	if o.Backup == nil {
+		o.Backup = notGiven[*postgres.Endpoint]
+	}
+	if o.Admin == nil {
+		o.Admin = notGiven[*postgres.Endpoint]
+	}
+	if o.Catalog == nil {
+		o.Catalog = notGiven[*catalog.Catalog]
+	}
+	if o.Recipients == nil {
+		o.Recipients = notGiven[[]*seal.Key]
+	}
+	if o.Manager == nil {
+		o.Manager = func() (service.Manager, error) { return nil, errNotGiven }
+	}
 	o.Cron = o.Cron.withDefaults()
 	return o
 }
+
+var errNotGiven = errors.New("it was not said what to look at")
+
+func notGiven[T any](context.Context) (none T, err error) { return none, errNotGiven }
 
 func ok(format string, args ...any) []Finding {
 	return []Finding{{Level: OK, Message: fmt.Sprintf(format, args...)}}

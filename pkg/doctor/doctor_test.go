@@ -73,6 +73,20 @@ func TestNothingCanBeAsked(t *testing.T) {
 	wants(t, h.only("sets"), "unknown: no repository")
 }
 
+// Promise: whoever hands in nothing is told so by each check, and nothing breaks.
+func TestNothingGiven(t *testing.T) {
+	t.Parallel()
+	all, err := Run(t.Context(), Options{Cron: Cron{Root: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range []string{"server", "restores", "keys", "sets", "units"} {
+		if !slices.ContainsFunc(all, func(f Finding) bool { return f.Check == check && f.Level == Unknown }) {
+			t.Errorf("check %q is not unknown", check)
+		}
+	}
+}
+
 // Promise: a server that does not answer costs one check its time, and the others
 // go on; the end of the whole run is an error.
 func TestLimit(t *testing.T) {

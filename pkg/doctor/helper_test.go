@@ -60,7 +60,7 @@ func newHost(t *testing.T) *host {
 		Manager: func() (service.Manager, error) { return service.New(service.Options{Manager: service.None}) },
 		Finder:  postgres.ToolFinder{Runner: scratchtest.Runner(), Path: os.Getenv("PATH")}, Runner: scratchtest.Runner(),
 		Cron: Cron{Root: filepath.Join(h.dir, "root"), Owner: os.Getuid(), User: func(name string) (*proc.Credential, error) {
-			if name != "me" {
+			if name != "me" && name != "root" {
 				return nil, errors.New("unknown user")
 			}
 			return &proc.Credential{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, nil

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ const soon = 30 * 24 * time.Hour
 // checkKeys looks at the keys that sets are sealed to.
 func checkKeys(ctx context.Context, x *exam) []Finding {
 	keys, err := x.sealTo(ctx)
+	if errors.Is(err, errNotGiven) {
+		return unknown(err)
+	}
 	if err != nil {
 		return []Finding{found(Critical, []string{"forgectl config show backup.encrypt"}, "%v: no backup can be made", err)}
 	}

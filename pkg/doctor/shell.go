@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func (s *splitter) endCommand() {
 // call is one call of "forgectl backup db" in a command line.
 type call struct {
 	program  string // as it is written
-	path     string // PATH that the line sets for it; "": that of the crontab
+	path     string // PATH that the line sets for it, with $PATH for what it was before; "": it does not
 	user     string // that the line changes to; ""
 	database string // of --database; ""
 }
@@ -142,7 +143,8 @@ func assign(words []string, to *call) []string {
 			return words
 		}
 		if name == "PATH" {
-			to.path = strings.NewReplacer("${PATH}", to.path, "$PATH", to.path).Replace(value)
+			before := cmp.Or(to.path, "$PATH") // what that is, the caller knows
+			to.path = strings.NewReplacer("${PATH}", before, "$PATH", before).Replace(value)
 		}
 		words = words[1:]
 	}
@@ -222,6 +224,11 @@ func (c *caller) script(path string, at call, depth int) []call {
 		return nil
 	}
 	return c.line(c.read(path), at, depth+1)
+}
+
+// searched is where the program is looked for, by a caller whose PATH is known.
+func (c call) searched(path string) string {
+	return strings.ReplaceAll(cmp.Or(c.path, "$PATH"), "$PATH", path)
 }
 
 // ours says whether the words are a backup of a database.

@@ -14,6 +14,9 @@ import (
 // would fail for the same reason.
 func checkServer(ctx context.Context, x *exam) []Finding {
 	s, err := x.backupServer(ctx)
+	if errors.Is(err, errNotGiven) {
+		return unknown(err)
+	}
 	if err != nil {
 		f := found(Critical, []string{"forgectl config show database.url", "pg_lsclusters"}, "%v", err)
 		var connect *postgres.ConnectError

@@ -12,6 +12,9 @@ import (
 // them, and will not begin when it cannot ask.
 func checkUnits(ctx context.Context, x *exam) []Finding {
 	m, err := x.Manager()
+	if errors.Is(err, errNotGiven) {
+		return unknown(err)
+	}
 	if err != nil {
 		return []Finding{found(Critical, []string{"forgectl config show service"}, "%v", err)}
 	}
