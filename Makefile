@@ -34,8 +34,12 @@ setup: ## Install the Debian packages that demo and tests use, where missing
 build: ## Build bin/forgectl, one static binary
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/forgectl ./cmd/forgectl
 
-demo: setup build ## A night and a disaster with the real binary, on a throwaway PostgreSQL
+demo: setup build bin/demoapp ## A night and a disaster with the real binary, on a throwaway PostgreSQL
 	@scripts/demo
+
+.PHONY: bin/demoapp
+bin/demoapp:
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/demoapp ./scripts/demoapp
 
 test: setup ## All tests, with real servers and the race detector
 	@scripts/test

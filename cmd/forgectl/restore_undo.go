@@ -16,12 +16,12 @@ func newRestoreUndoCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "undo",
 		Short: "Go back to the database that the last restore moved aside",
-		Long: `Puts the newest NAME_before_TIME back into its place. The units that run are
-stopped, the names are swapped in one transaction, the units are started, and the
-health check is asked. What was live is kept as NAME_undone_TIME: what was written to
-it since the restore is only there. When the application is not well afterwards,
-everything is put back as it was. The plan is shown first, and the name of the
-database has to be typed (or --yes).
+		Long: `Puts the database that was live before the last restore (NAME_before_TIME) back into
+its place. The units that run are stopped, the names are swapped in one transaction,
+the units are started, and the health check is asked: when the application is not well,
+that is a WARNING, and nothing is put back. What was live is kept as NAME_undone_TIME:
+what was written to it since the restore is only there. Undoing an undo goes forward
+again. The plan is shown first, and the name of the database has to be typed (or --yes).
 
 With -o json: {"database", "back", "kept", "downtime_seconds", "gap_seconds",
 "sessions_ended", "dry_run"}.`,
@@ -88,6 +88,9 @@ func (a *App) undoRestore(ctx context.Context, dryRun bool) error {
 func undone(run *job.Run, live string, done restore.UndoResult, dryRun bool) result {
 	shown := undoneRestore{live, done.Back.Name, done.Aside, done.Downtime.Seconds(), done.Gap.Seconds(), done.Ended, dryRun}
 	run.Fact("kept", shown.Kept)
+	if !dryRun && done.Unwell != nil {
+		run.Warn(fmt.Sprintf("%s is live again, but the application is not well with it: %v", done.Back.Name, done.Unwell))
+	}
 	return result{JSON: shown, Text: func(s *ui.Streams) error {
 		if dryRun {
 			return undoTable(s, done.UndoPlan)
@@ -108,7 +111,7 @@ func undoTable(s *ui.Streams, p restore.UndoPlan) error {
 	t.Row("stop", units)
 	t.Row("swap", p.Live.Name+" becomes "+p.Aside+" and is kept; "+p.Back.Name+" becomes "+p.Live.Name)
 	if len(p.Units) > 0 {
-		t.Row("start", units+", then ask the health check; all goes back when it is not well")
+		t.Row("start", units+", then ask the health check")
 	}
 	t.Row("note", "what was written since the restore is only in "+p.Aside+" then")
 	return t.Flush()

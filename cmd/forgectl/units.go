@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -67,7 +68,7 @@ func (a *App) Gate(report func(step, detail string)) restore.Gate {
 	}
 	return func(ctx context.Context) error {
 		_, err := health.Gate(ctx, health.GateOptions{
-			Options: health.Options{URL: h.URL, Timeout: h.Timeout}, Deadline: h.Wait,
+			Options: health.Options{URL: h.URL, Timeout: h.Timeout}, Deadline: h.Wait, Interval: 250 * time.Millisecond,
 			Progress: func(at health.Attempt) {
 				if !at.Report.Healthy() {
 					report("ask", at.Report.String())

@@ -64,6 +64,7 @@ type exchange struct {
 	intent Intent
 	began  time.Time
 	swap   cutover.Result
+	unwell error // why the application is not well after an undo
 }
 
 // backTime bounds each step of putting things back, which goes on when the
@@ -173,10 +174,16 @@ func (x *exchange) settle(ctx context.Context) error {
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		x.Step("well")
+	case x.intent.Action == actionUndo:
+		// Somebody has decided that this database is to be live. That it is not well
+		// is to be said, and not a reason to decide otherwise.
+		x.unwell = err
+	default:
 		return x.back(ctx, err)
 	}
-	x.Step("well")
 	return x.Intents.end(x.intent)
 }
 

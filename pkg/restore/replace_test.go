@@ -225,9 +225,16 @@ func TestReplace(t *testing.T) {
 				t.Errorf("after undo %s is %s, comment %q, kept %v", live, s.is(live), s.comment(live), s.kept())
 			}
 			s.settled()
-			if _, err := restore.Undo(t.Context(), s.o); !errors.Is(err, restore.ErrNothingKept) {
-				t.Errorf("a second undo: %v", err)
+			// Undoing the undo goes forward again, and whether the application likes it is only said.
+			time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // names are to the second
+			ill := errors.New("ill")
+			s.o.Gate = func(context.Context) error { return ill }
+			again, err := restore.Undo(t.Context(), s.o)
+			must(t, err)
+			if s.is(live) != "restored" || s.is(again.Aside) != "old" || !errors.Is(again.Unwell, ill) {
+				t.Errorf("after a second undo %s is %s, unwell %v", live, s.is(live), again.Unwell)
 			}
+			s.settled()
 		})
 	}
 }

@@ -23,8 +23,9 @@ type UndoPlan struct {
 	Units []string
 }
 
-// PlanUndo looks for the newest database that a restore moved aside, without
-// changing anything.
+// PlanUndo looks for the database that was live before the last exchange,
+// without changing anything. An undo is an exchange too: undoing it goes forward
+// again.
 func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	o = o.withDefaults()
 	p := UndoPlan{Run: cutover.Run(o.Now())}
@@ -39,7 +40,9 @@ func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	if err != nil {
 		return p, err
 	}
-	kept = slices.DeleteFunc(kept, func(k cutover.Kept) bool { return k.Origin.Forgectl != cutover.Before })
+	kept = slices.DeleteFunc(kept, func(k cutover.Kept) bool {
+		return k.Origin.Forgectl != cutover.Before && k.Origin.Forgectl != cutover.Undone
+	})
 	if len(kept) == 0 {
 		return p, fmt.Errorf("undo the restore of %s: %w", o.Live, ErrNothingKept)
 	}
@@ -67,11 +70,13 @@ type UndoResult struct {
 	UndoPlan
 	Gap, Downtime time.Duration
 	Ended         int
+	// Unwell is why the application is not well with it, nil when it is. Nothing is
+	// put back for that: somebody has decided.
+	Unwell error
 }
 
-// Undo puts the database that the newest restore moved aside back into its
-// place. The restored one is kept. An application that is not well afterwards
-// gets the restored one back (*ReturnedError).
+// Undo puts the database that was live before the last exchange back into its
+// place. What is live now is kept.
 func Undo(ctx context.Context, o Options) (UndoResult, error) {
 	o = o.withDefaults()
 	plan, err := PlanUndo(ctx, o)
@@ -89,6 +94,6 @@ func Undo(ctx context.Context, o Options) (UndoResult, error) {
 		Out: &Moved{OID: plan.Live.OID, Name: o.Live, Aside: plan.Aside, Comment: plan.Live.Comment},
 	}}
 	err = x.run(ctx)
-	r.Gap, r.Ended, r.Downtime = x.swap.Gap, x.swap.Ended, time.Since(x.began)
+	r.Gap, r.Ended, r.Downtime, r.Unwell = x.swap.Gap, x.swap.Ended, time.Since(x.began), x.unwell
 	return r, err
 }

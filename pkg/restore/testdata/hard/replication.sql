@@ -1,0 +1,33 @@
+-- Publications and subscriptions, foreign data.
+CREATE SCHEMA repl;
+SET search_path = repl;
+CREATE TABLE a (id int PRIMARY KEY, x text, y int); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+INSERT INTO a VALUES (1, 'x', 2);
+CREATE PUBLICATION hard_all FOR ALL TABLES WITH (publish = 'insert, truncate', publish_via_partition_root = true);
+CREATE PUBLICATION hard_some FOR TABLE a (id, x) WHERE (id > 5 AND y IS DISTINCT FROM 3), b;
+CREATE PUBLICATION hard_schema FOR TABLES IN SCHEMA repl;
+CREATE PUBLICATION hard_none; ALTER PUBLICATION hard_none OWNER TO hard_owner;
+COMMENT ON PUBLICATION hard_some IS 'some';
+CREATE SUBSCRIPTION hard_sub CONNECTION E'host=/nonexistent dbname=\'a=b\' user=x password=\'it\\\'s\'' PUBLICATION hard_all, "Odd, pub"
+	WITH (connect = false, slot_name = 'hard_slot', binary = true, streaming = true, synchronous_commit = 'off', two_phase = false);
+CREATE SUBSCRIPTION hard_noslot CONNECTION 'host=/nonexistent' PUBLICATION x WITH (connect = false, slot_name = NONE);
+ALTER SUBSCRIPTION hard_noslot OWNER TO hard_super;
+COMMENT ON SUBSCRIPTION hard_sub IS 'sub';
+CREATE EXTENSION postgres_fdw SCHEMA repl;
+CREATE EXTENSION file_fdw;
+CREATE SERVER far TYPE 'pg' VERSION '15' FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '/nonexistent', dbname 'a=b ''x''', fetch_size '77');
+ALTER SERVER far OWNER TO hard_owner; GRANT USAGE ON FOREIGN SERVER far TO hard_reader;
+CREATE USER MAPPING FOR hard_owner SERVER far OPTIONS (user 'x', password 'it''s TO "secret"');
+CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'public');
+CREATE USER MAPPING FOR "Hard o'clock ""TO"" x" SERVER far;
+CREATE FOREIGN TABLE far_table (id int OPTIONS (column_name 'ID'), t text COLLATE "C" NOT NULL DEFAULT 'x') SERVER far OPTIONS (schema_name 'x', table_name 'y');
+ALTER FOREIGN TABLE far_table ADD CHECK (id > 0);
+CREATE FOREIGN TABLE p_far PARTITION OF p FOR VALUES IN (2) SERVER far;
+CREATE VIEW over_far AS SELECT * FROM far_table;
+CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hostname', format 'text');
+CREATE FUNCTION fdw_nothing() RETURNS fdw_handler LANGUAGE c AS '$libdir/postgres_fdw', 'postgres_fdw_handler';
+CREATE FOREIGN DATA WRAPPER own_wrapper HANDLER fdw_nothing;
+ALTER FOREIGN DATA WRAPPER own_wrapper OWNER TO hard_super;
+GRANT USAGE ON FOREIGN DATA WRAPPER own_wrapper TO hard_reader;
+RESET search_path;

@@ -1,0 +1,40 @@
+-- Row security, privileges on everything, of columns, by others than the owner, default privileges.
+CREATE SCHEMA guarded;
+GRANT USAGE, CREATE ON SCHEMA guarded TO hard_owner;
+GRANT USAGE ON SCHEMA guarded TO hard_reader;
+SET search_path = guarded;
+CREATE TABLE member (name text PRIMARY KEY, level int); INSERT INTO member VALUES ('postgres', 1), ('hard_owner', 2);
+CREATE TABLE "secret FROM" (id int PRIMARY KEY, owner text, created date, note text);
+INSERT INTO "secret FROM" SELECT i, 'nobody', '2026-01-01', 'n' || i FROM generate_series(1, 10) i;
+ALTER TABLE "secret FROM" OWNER TO hard_owner;
+ALTER TABLE "secret FROM" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+GRANT SELECT ON member TO hard_owner;
+CREATE POLICY own ON "secret FROM" USING (owner = current_user);
+-- Words after FROM and TO that are no roles.
+CREATE POLICY "members TO" ON "secret FROM" AS RESTRICTIVE FOR SELECT TO hard_reader, "Hard o'clock ""TO"" x"
+	USING (EXISTS (SELECT FROM guarded.member m WHERE m.name IS DISTINCT FROM owner) AND extract(year FROM created) > 2000 AND substring(note FROM 1 FOR 1) = 'n');
+CREATE POLICY writes ON "secret FROM" FOR INSERT TO hard_reader WITH CHECK (trim(both FROM note) <> ' TO nobody' AND overlay(note PLACING 'x' FROM 2) <> 'FOR ROLE none');
+CREATE TABLE disabled (id int); CREATE POLICY unused ON disabled USING (false); INSERT INTO disabled VALUES (1);
+CREATE TABLE granted (id int, name text, hidden text);
+INSERT INTO granted VALUES (1, 'a', 'b');
+ALTER TABLE granted OWNER TO hard_owner;
+GRANT SELECT (id, name), UPDATE (name) ON granted TO hard_reader WITH GRANT OPTION;
+GRANT REFERENCES (id) ON granted TO PUBLIC;
+GRANT SELECT, TRIGGER ON granted TO "Hard o'clock ""TO"" x";
+SET ROLE hard_reader;
+GRANT SELECT (name) ON guarded.granted TO PUBLIC;
+RESET ROLE;
+REVOKE ALL ON granted FROM hard_owner;
+CREATE SEQUENCE counted; GRANT USAGE ON SEQUENCE counted TO hard_reader;
+CREATE FUNCTION secret(x int, OUT y text) SECURITY DEFINER LANGUAGE sql SET search_path = guarded, pg_temp AS $$ SELECT 'x' $$;
+REVOKE EXECUTE ON FUNCTION secret(int) FROM PUBLIC; GRANT EXECUTE ON FUNCTION secret(int) TO hard_reader;
+CREATE TYPE private AS (a int); REVOKE USAGE ON TYPE private FROM PUBLIC; GRANT USAGE ON TYPE private TO hard_owner;
+CREATE DOMAIN closed AS int; REVOKE USAGE ON DOMAIN closed FROM PUBLIC;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT USAGE ON LANGUAGE plpgsql TO hard_owner;
+REVOKE ALL ON FUNCTION pg_catalog.pg_ls_dir(text) FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO hard_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE hard_owner IN SCHEMA guarded GRANT SELECT ON TABLES TO hard_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE hard_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO "Hard o'clock ""TO"" x" WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES FOR ROLE hard_super GRANT ALL ON TYPES TO hard_owner;
+ALTER SCHEMA public OWNER TO hard_owner; GRANT CREATE ON SCHEMA public TO hard_reader; COMMENT ON SCHEMA public IS 'ours';
+RESET search_path;
