@@ -201,9 +201,17 @@ func (e *DifferenceError) Is(target error) bool { return target == ErrDiffers }
 // a DifferenceError if it is not the same. A sequence may have moved on; a
 // table or sequence that want does not name is a difference too.
 func Compare(ctx context.Context, e *postgres.Endpoint, want *catalog.Fingerprint, progress func(done, total int)) error {
+	return CompareChosen(ctx, e, want, nil, progress)
+}
+
+// CompareChosen is Compare for a database that has only some tables: those must
+// be as want says, with the sequences that came with them, and every other one
+// must be empty. nil is all of them.
+func CompareChosen(ctx context.Context, e *postgres.Endpoint, want *catalog.Fingerprint, chosen *Choice, progress func(done, total int)) error {
 	if want == nil || want.Level == catalog.FingerprintNone {
 		return nil
 	}
+	want = chosen.expected(want)
 	conn, err := e.Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("compare: %w", err)
@@ -233,7 +241,7 @@ func Compare(ctx context.Context, e *postgres.Endpoint, want *catalog.Fingerprin
 	if err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
-	sequences, err := compareSequences(ctx, conn, want.Sequences)
+	sequences, err := compareSequences(ctx, conn, want.Sequences, chosen)
 	if err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
@@ -285,7 +293,8 @@ func extraTables(ctx context.Context, q querier, want *catalog.Fingerprint) ([]s
 	return found, nil
 }
 
-func compareSequences(ctx context.Context, q querier, want []catalog.Sequence) ([]string, error) {
+// compareSequences passes over those that do not come with the chosen tables.
+func compareSequences(ctx context.Context, q querier, want []catalog.Sequence, chosen *Choice) ([]string, error) {
 	got, err := readSequences(ctx, q)
 	if err != nil {
 		return nil, err
@@ -306,7 +315,7 @@ func compareSequences(ctx context.Context, q querier, want []catalog.Sequence) (
 	for _, s := range got {
 		key := [2]string{s.Schema, s.Name}
 		// Those of unlogged tables are not read on a standby.
-		if !known[key] && !kinds[key].unlogged {
+		if !known[key] && !kinds[key].unlogged && chosen.moves(key) {
 			found = append(found, fmt.Sprintf("sequence %s is not in the backup", postgres.QuoteIdent(s.Schema, s.Name)))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
@@ -21,6 +22,9 @@ type Loader struct {
 	// Elsewhere leaves out what makes no sense or would do harm on another
 	// server: tablespaces and subscriptions. For drills.
 	Elsewhere bool
+	// Only are the dump ids that are wanted, in the order of the archive: what
+	// comes by a pipe cannot be read twice. nil: everything.
+	Only []int
 }
 
 // Load feeds one archive to pg_restore, which stops at the first error. r is
@@ -35,6 +39,15 @@ func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error
 	cmd.Args = append(cmd.Args, "--format=custom", "--exit-on-error", "--no-password")
 	if l.Elsewhere {
 		cmd.Args = append(cmd.Args, "--no-tablespaces", "--no-subscriptions")
+	}
+	if l.Only != nil {
+		list, err := proc.Memfd("entries", entryList(l.Only), l.Endpoint.As())
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", part, err)
+		}
+		defer func() { _ = list.Close() }()
+		cmd.Files = append(cmd.Files, list)
+		cmd.Args = append(cmd.Args, fmt.Sprintf("--use-list=/proc/self/fd/%d", 2+len(cmd.Files)))
 	}
 	logger := l.Logger
 	if logger == nil {
@@ -55,6 +68,16 @@ func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error
 		return said, fmt.Errorf("load %s: %w", part, err)
 	}
 	return said, nil
+}
+
+// entryList is what pg_restore --list would print: of each line only the number
+// at its start counts.
+func entryList(ids []int) []byte {
+	var b []byte
+	for _, id := range ids {
+		b = append(strconv.AppendInt(b, int64(id), 10), ";\n"...)
+	}
+	return b
 }
 
 // Refused reports whether err of Load is the server's or pg_restore's judgement

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 )
 
 // ErrArchive is wrapped by every complaint about the bytes of an archive.
@@ -23,6 +24,7 @@ type Entry struct {
 	Definition string // the SQL that makes it; "" for data
 	Copy       string // the COPY statement of TABLE DATA
 	HasData    bool   // a data block follows the table of contents
+	DependsOn  []int  // dump ids of entries that are made first; those of other sections are not in the archive
 }
 
 // Section is the part of a dump that an entry belongs to.
@@ -216,20 +218,26 @@ func (a *archiveReader) entry() (Entry, error) {
 	if err := a.strings(&e.Owner, &withOIDs); err != nil {
 		return e, err
 	}
-	if err := a.dependencies(); err != nil {
+	if e.DependsOn, err = a.dependencies(); err != nil {
 		return e, err
 	}
 	_, err = a.r.Discard(1 + a.offSize) // where the data is: a flag and an offset
 	return e, err
 }
 
-// dependencies skips a list of strings that ends with a NULL.
-func (a *archiveReader) dependencies() error {
+// dependencies are dump ids as text, and a NULL at the end.
+func (a *archiveReader) dependencies() ([]int, error) {
+	var all []int
 	for {
-		_, null, err := a.str()
+		text, null, err := a.str()
 		if err != nil || null {
-			return err
+			return all, err
 		}
+		id, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("dependency %q", text)
+		}
+		all = append(all, id)
 	}
 }
 
