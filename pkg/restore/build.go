@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -21,6 +22,12 @@ func (o Options) build(ctx context.Context, r *Result, candidate pgdump.Candidat
 	if err := o.fill(ctx, r, candidate, final); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // what broke then, broke because of it
+		}
+		if pgdump.DiskFull(err) {
+			if emptyErr := candidate.Empty(ctx); emptyErr != nil {
+				// Dropping it now could end the server. drop-old finds it by its mark.
+				return errors.Join(err, fmt.Errorf("%s is left, drop it when there is room: %w", candidate.Name, emptyErr))
+			}
 		}
 		return errors.Join(err, candidate.Drop(ctx))
 	}
@@ -42,7 +49,7 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 		do   func() error
 	}{
 		{"compare", func() error {
-			return pgdump.Compare(ctx, candidate.Endpoint(), f, func(done, total int) { o.Progress("compare", int64(done), int64(total)) })
+			return pgdump.CompareChosen(ctx, candidate.Endpoint(), f, r.Choice, func(done, total int) { o.Progress("compare", int64(done), int64(total)) })
 		}},
 		{"analyze", func() error { o.Progress("analyze", 0, 0); return candidate.Analyze(ctx) }},
 		{"finish", func() error { return finish(ctx, r.Properties, candidate, final) }},

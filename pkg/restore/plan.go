@@ -35,6 +35,9 @@ type Options struct {
 	Trusted bool
 
 	Into string // of Into: the name of the new database
+	// Tables, if not empty, are all that Into restores of a set: their rows with
+	// what belongs to them. Everything else is defined, and empty.
+	Tables []string
 
 	// Of Replace, Undo and Resume:
 	Live    string  // the database whose place is taken
@@ -65,12 +68,14 @@ type Plan struct {
 	Working    string // the name while it is loaded
 	Owner      string
 	Tools      postgres.Tools
-	Bytes      int64 // size of the original database
+	Bytes      int64 // size of the original database, or what chosen tables need of it, about
 	Free       int64 // on the server's data directory; -1: unknown
 	Properties pgdump.Properties
 	Warnings   []string
 	// Fingerprint is what the restored database is compared with; nil: nothing was counted.
 	Fingerprint *catalog.Fingerprint
+	// Choice is which tables are restored, and what is left out; nil: everything.
+	Choice *pgdump.Choice
 
 	// Of Replace:
 	Run   string
@@ -80,6 +85,7 @@ type Plan struct {
 	Roles []string      // that are missing and will be made from the globals
 
 	roleScript []string // what makes them
+	dataDir    string   // of the server
 }
 
 // Result is a database that is there, compared and ready.
@@ -106,6 +112,9 @@ type SpaceError struct {
 func (e *SpaceError) Error() string {
 	return fmt.Sprintf("the server has %d MB free in %s, the database needs about %d MB", e.Free>>20, e.Dir, e.Need>>20)
 }
+
+// ErrTables means that single tables cannot be restored like this.
+var ErrTables = errors.New("single tables come out of a backup set, into a database beside the live one")
 
 // ErrOlderServer means that the set comes from a newer server than the one it is to go into.
 var ErrOlderServer = errors.New("the server is older than the one the backup was taken from")
@@ -141,6 +150,9 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	if why := postgres.ValidName(p.Into); why != "" {
 		return &NameError{Name: p.Into, Why: why}
 	}
+	if len(o.Tables) > 0 && (o.File != nil || p.Run != "") {
+		return ErrTables // the live database would be replaced by a few tables
+	}
 	src := o.source()
 	p.Source, p.Server, p.Free = src.name(), o.Admin.WithDatabase(p.Into).String(), -1
 	facts, err := src.facts(ctx)
@@ -154,7 +166,14 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	p.Properties, p.Owner, p.Fingerprint = contents.properties, contents.properties.Owner, src.fingerprint()
+	p.Properties, p.Owner, p.Choice = contents.properties, contents.properties.Owner, contents.choice
+	p.Fingerprint = p.Choice.Fingerprint(src.fingerprint())
+	if p.Choice != nil {
+		p.Bytes = shareOf(p.Bytes, p.Fingerprint, src.fingerprint())
+		if err := p.checkSpace(); err != nil {
+			return err
+		}
+	}
 	return o.checkNeeds(ctx, p, contents)
 }
 
@@ -184,17 +203,33 @@ func (o Options) checkServer(ctx context.Context, p *Plan, source facts) error {
 	if p.Tools, err = o.Finder.Find(ctx, "pg_restore", max(server.Version.Major(), source.dumper.Major())); err != nil {
 		return err
 	}
-	p.Bytes = source.bytes
+	p.Bytes, p.dataDir = source.bytes, server.DataDirectory
 	if o.Admin.OnThisHost() && server.DataDirectory != "" {
 		var fs unix.Statfs_t
 		if unix.Statfs(server.DataDirectory, &fs) == nil {
 			p.Free = int64(fs.Bavail) * fs.Bsize
 		}
 	}
+	if len(o.Tables) > 0 {
+		return nil // how much room they need is not known yet
+	}
+	return p.checkSpace()
+}
+
+func (p *Plan) checkSpace() error {
 	if need := p.Bytes + p.Bytes/4; p.Free >= 0 && p.Free < need {
-		return &SpaceError{Dir: server.DataDirectory, Need: need, Free: p.Free}
+		return &SpaceError{Dir: p.dataDir, Need: need, Free: p.Free}
 	}
 	return nil
+}
+
+// shareOf guesses how large some tables are: twice their share of the rows, for
+// theirs may be wider than others, but not more than the whole database.
+func shareOf(bytes int64, some, all *catalog.Fingerprint) int64 {
+	if all.Rows() == 0 {
+		return bytes
+	}
+	return min(bytes, int64(2*float64(bytes)*float64(some.Rows())/float64(all.Rows())))
 }
 
 // checkNames: a new database takes a name that is free.

@@ -38,6 +38,7 @@ type contents struct {
 	tocs       []*pgdump.TOC
 	needs      pgdump.Needs
 	roles      pgdump.RoleScript
+	choice     *pgdump.Choice // nil: everything
 }
 
 func (o Options) source() source {
@@ -89,6 +90,11 @@ func (s setSource) examine(ctx context.Context) (c contents, err error) {
 	if c.tocs, err = reader.Contents(ctx); err != nil {
 		return c, err
 	}
+	if len(s.Tables) > 0 {
+		if err := s.choose(ctx, reader, &c); err != nil {
+			return c, err
+		}
+	}
 	c.needs = pgdump.NeedsOf(c.tocs[0], c.properties)
 	for _, toc := range c.tocs[1:] {
 		c.needs.Add(pgdump.NeedsOf(toc, c.properties))
@@ -100,9 +106,23 @@ func (s setSource) examine(ctx context.Context) (c contents, err error) {
 	return c, err
 }
 
+// choose finds what the tables need, and leaves only that in the tables of contents:
+// rights and roles for the rest are nobody's business.
+func (s setSource) choose(ctx context.Context, reader dumpset.Reader, c *contents) error {
+	data, err := reader.DataContents(ctx)
+	if err != nil {
+		return err
+	}
+	if c.choice, err = pgdump.Choose(c.tocs[0], data, c.tocs[1], s.Tables); err != nil {
+		return err
+	}
+	c.tocs = []*pgdump.TOC{c.tocs[0].Of(c.choice.PreData), c.tocs[1].Of(c.choice.PostData)}
+	return nil
+}
+
 func (s setSource) load(ctx context.Context, r *Result, c pgdump.Candidate) error {
 	reader := s.reader()
-	reader.Progress = meter(s.Options, "load", s.Set.Manifest.RawBytes())
+	reader.Progress, reader.Choice = meter(s.Options, "load", s.Set.Manifest.RawBytes()), r.Choice
 	loader := pgdump.Loader{Endpoint: c.Endpoint(), Tools: r.Tools, Runner: s.Runner, Logger: s.Logger}
 	said, err := reader.Load(ctx, loader, func(name string, took time.Duration) {
 		r.took(name, took)

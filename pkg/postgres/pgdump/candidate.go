@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // ErrExists means that a database of that name is there already.
@@ -116,6 +117,40 @@ func (c Candidate) Drop(ctx context.Context) error {
 	})
 }
 
+// Empty drops everything in the candidate, which gives its space back at once. On
+// a full disk that has to come before Drop: DROP DATABASE makes the server write
+// a checkpoint, and a server that cannot write one ends, with all its databases.
+func (c Candidate) Empty(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	conn, err := c.Endpoint().Connect(ctx)
+	if err != nil {
+		return fmt.Errorf("empty %s: %w", c.Name, err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	schemas, err := collectStrings(ctx, conn, `SELECT quote_ident(nspname) FROM pg_catalog.pg_namespace
+		WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`, nil)
+	if err != nil {
+		return fmt.Errorf("empty %s: %w", c.Name, err)
+	}
+	for _, schema := range schemas {
+		if _, err := conn.Exec(ctx, "DROP SCHEMA "+schema+" CASCADE"); err != nil {
+			return fmt.Errorf("empty %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+// DiskFull reports whether err is the server's complaint that its disk is full,
+// by itself or through one of its client programs.
+func DiskFull(err error) bool {
+	if errorCode(err) == "53100" { // disk_full
+		return true
+	}
+	var failed *proc.Error
+	return errors.As(err, &failed) && strings.Contains(strings.Join(failed.Stderr, "\n"), "No space left on device")
+}
+
 // Exists reports whether a database of that name is there.
 func Exists(ctx context.Context, admin *postgres.Endpoint, name string) (bool, error) {
 	var exists bool
@@ -128,18 +163,41 @@ func Exists(ctx context.Context, admin *postgres.Endpoint, name string) (bool, e
 	return exists, nil
 }
 
-// Analyze gathers statistics, without which the first queries crawl.
+// Analyze gathers statistics, without which the first queries crawl. Of a table
+// with foreign partitions it gathers none: its sample would be fetched from other
+// servers, which need not answer, nor hear of a drill.
 func (c Candidate) Analyze(ctx context.Context) error {
 	conn, err := c.Endpoint().Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("analyze %s: %w", c.Name, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, "ANALYZE"); err != nil {
+	var far bool
+	var local string
+	if err := conn.QueryRow(ctx, analyzeQuery).Scan(&far, &local); err != nil {
+		return fmt.Errorf("analyze %s: %w", c.Name, err)
+	}
+	sql := "ANALYZE" // everything
+	if far {
+		if sql += " " + local; local == "" {
+			return nil
+		}
+	}
+	if _, err := conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("analyze %s: %w", c.Name, err)
 	}
 	return nil
 }
+
+// analyzeQuery says whether a foreign table has a parent, and lists the tables
+// that are no parent of one.
+const analyzeQuery = `
+WITH RECURSIVE far AS (
+	SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'f'
+	UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN far ON far.oid = i.inhrelid)
+SELECT EXISTS (SELECT FROM far), coalesce((SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')
+	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_toast' AND NOT EXISTS (SELECT FROM far WHERE far.oid = c.oid)), '')`
 
 func (c Candidate) do(ctx context.Context, f func(*pgx.Conn) error) error {
 	conn, err := c.Admin.Connect(ctx)
