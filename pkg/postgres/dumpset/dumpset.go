@@ -36,6 +36,8 @@ type Reader struct {
 	Catalog *catalog.Catalog
 	Set     catalog.Set
 	Unlock  seal.Unlocker // nil does for a set that is not sealed
+	// Choice, if not nil, is what Load takes of the archives.
+	Choice *pgdump.Choice
 	// Progress, if not nil, gets the bytes of each file as they lie there, during Hash,
 	// and plain bytes during Decode and Load.
 	Progress func(n int64)
@@ -166,6 +168,32 @@ func (r Reader) Contents(ctx context.Context) ([]*pgdump.TOC, error) {
 	return tocs, nil
 }
 
+// DataContents reads the tables of contents of the data archives, in the order
+// in which they are loaded. They stand at the head: the rest is not read, so
+// nothing but Hash proves what they say.
+func (r Reader) DataContents(ctx context.Context) ([]*pgdump.TOC, error) {
+	var tocs []*pgdump.TOC
+	for _, a := range r.Set.Manifest.Artifacts {
+		if !strings.HasPrefix(a.Name, DataPrefix) {
+			continue
+		}
+		plain, err := artifact.Open(ctx, r.Catalog, r.Set.Ref, a, r.Unlock, nil)
+		if err != nil {
+			return nil, err
+		}
+		toc, err := pgdump.ReadTOC(plain)
+		_ = plain.Close() // what comes after the head is not asked for
+		if errors.Is(err, pgdump.ErrArchive) {
+			err = r.malformed(a.Name, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		tocs = append(tocs, toc)
+	}
+	return tocs, nil
+}
+
 // GlobalsSQL hands the whole of 00-globals.sql to parse.
 func (r Reader) GlobalsSQL(ctx context.Context, parse func(io.Reader) error) error {
 	return r.read(ctx, GlobalsName, parse)
@@ -222,19 +250,20 @@ func (r Reader) Load(ctx context.Context, l pgdump.Loader, stage func(name strin
 		part   pgdump.Part
 		prefix string
 	}{{pgdump.PreData, PreDataName}, {pgdump.Data, DataPrefix}, {pgdump.PostData, PostDataName}} {
-		start, found := time.Now(), false
+		start, found := time.Now(), 0
 		for _, a := range r.Set.Manifest.Artifacts {
 			if !strings.HasPrefix(a.Name, step.prefix) {
 				continue
 			}
-			found = true
+			l.Only = r.wanted(step.part, found)
+			found++
 			said, err := r.loadOne(ctx, l, step.part, a)
 			all = append(all, said...)
 			if err != nil {
 				return all, err
 			}
 		}
-		if !found {
+		if found == 0 {
 			return all, &catalog.DamageError{Ref: r.Set.Ref, Artifact: step.prefix, Kind: catalog.DamageMissing}
 		}
 		if stage != nil {
@@ -242,6 +271,19 @@ func (r Reader) Load(ctx context.Context, l pgdump.Loader, stage func(name strin
 		}
 	}
 	return all, nil
+}
+
+// wanted is what Choice says of an archive, the data ones by their number.
+func (r Reader) wanted(part pgdump.Part, number int) []int {
+	switch {
+	case r.Choice == nil:
+		return nil
+	case part == pgdump.PreData:
+		return r.Choice.PreData
+	case part == pgdump.PostData:
+		return r.Choice.PostData
+	}
+	return r.Choice.Data[number]
 }
 
 func (r Reader) loadOne(ctx context.Context, l pgdump.Loader, part pgdump.Part, a catalog.Artifact) ([]pgdump.Said, error) {

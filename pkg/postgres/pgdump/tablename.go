@@ -10,12 +10,16 @@ import (
 
 // TableError means that a name does not say which table is meant.
 type TableError struct {
-	Name       string   // as it was given
-	Why        string   // "is not in the backup", …
+	Name       string // as it was given
+	Why        string // "is not in the backup", …
+	Ambiguous  bool
 	Candidates []string // what would be understood, the likeliest first
 }
 
 func (e *TableError) Error() string { return "table " + e.Name + " " + e.Why }
+
+// TableName is how a table is written for Choose: quoted only where it must be.
+func TableName(schema, name string) string { return sqlName(relation{schema, name}) }
 
 // sqlName is a name as an operator would write it: quoted only where it must be.
 func sqlName(r relation) string { return sqlIdent(r[0]) + "." + sqlIdent(r[1]) }
@@ -43,7 +47,7 @@ func resolve(text string, tables []relation, others map[relation]string) (relati
 			return found[0], nil
 		}
 		if len(found) > 1 {
-			e := &TableError{Name: text, Why: "could be any of several"}
+			e := &TableError{Name: text, Why: "could be any of several", Ambiguous: true}
 			for _, t := range found {
 				e.Candidates = append(e.Candidates, sqlName(t))
 			}
