@@ -79,6 +79,9 @@ func TestEmptyHost(t *testing.T) {
 	if !slices.Contains(r.Roles, o.app) || !slices.Contains(r.Roles, o.team) || slices.Contains(r.Roles, o.reader) {
 		t.Errorf("roles made: %q", r.Roles)
 	}
+	if !slices.Contains(r.Passwordless, o.app) || slices.Contains(r.Passwordless, o.team) {
+		t.Errorf("roles that need a password: %q", r.Passwordless)
+	}
 	for sql, want := range map[string]string{
 		"SELECT format('%s %s %s', rolcanlogin, rolconnlimit, rolconfig) FROM pg_roles WHERE rolname = '" + o.app + "'": "t 17 {work_mem=7MB}",
 		"SELECT format('%s %s', rolcanlogin, rolconnlimit) FROM pg_roles WHERE rolname = '" + o.reader + "'":            "f 3",
@@ -138,6 +141,16 @@ func TestOrdinaryAdmin(t *testing.T) {
 	}
 	for _, sql := range remedies {
 		scratchtest.Exec(t, super, sql)
+	}
+	// Nor may it end the session of a superuser, which would make every client wait for nothing.
+	idle := scratchtest.Open(t, super.WithDatabase(o.database))
+	var unendable *restore.UnendableError
+	if _, err := restore.PlanReplace(t.Context(), options); !errors.As(err, &unendable) || len(unendable.Sessions) != 1 {
+		t.Errorf("with a superuser in it: %v", err)
+	}
+	_ = idle.Close(t.Context())
+	for scratchtest.Query(t, super, "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+o.database+"'") != "0" {
+		time.Sleep(time.Millisecond) // the server takes note of it a moment later
 	}
 	r, err := restore.Replace(t.Context(), options)
 	must(t, err)

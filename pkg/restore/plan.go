@@ -83,6 +83,8 @@ type Plan struct {
 	Aside string        // what the live one is called afterwards
 	Units []string      // that run now, and are stopped for the exchange
 	Roles []string      // that are missing and will be made from the globals
+	// Passwordless are those of Roles that log in, and come back without a password.
+	Passwordless []string
 
 	roleScript []string // what makes them
 	dataDir    string   // of the server
@@ -274,6 +276,11 @@ func (o Options) checkNeeds(ctx context.Context, p *Plan, c contents) error {
 		return err
 	}
 	p.roleScript = c.roles.Making(p.Roles)
+	for _, r := range c.globals.Roles {
+		if r.Login && !c.globals.Passwords && slices.Contains(p.Roles, r.Name) {
+			p.Passwordless = append(p.Passwordless, r.Name)
+		}
+	}
 	missing.Roles = slices.DeleteFunc(missing.Roles, c.roles.Knows)
 	if len(missing.Roles)+len(missing.Extensions)+len(missing.Tablespaces) > 0 {
 		return missing

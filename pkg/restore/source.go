@@ -38,6 +38,7 @@ type contents struct {
 	tocs       []*pgdump.TOC
 	needs      pgdump.Needs
 	roles      pgdump.RoleScript
+	globals    pgdump.Globals
 	choice     *pgdump.Choice // nil: everything
 }
 
@@ -98,6 +99,9 @@ func (s setSource) examine(ctx context.Context) (c contents, err error) {
 	c.needs = pgdump.NeedsOf(c.tocs[0], c.properties)
 	for _, toc := range c.tocs[1:] {
 		c.needs.Add(pgdump.NeedsOf(toc, c.properties))
+	}
+	if c.globals, err = reader.Globals(ctx); err != nil {
+		return c, err
 	}
 	err = reader.GlobalsSQL(ctx, func(plain io.Reader) (err error) {
 		c.roles, err = pgdump.ReadRoleScript(plain)
