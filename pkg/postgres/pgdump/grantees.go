@@ -12,8 +12,10 @@ func Grantees(toc *TOC) []string {
 	var all []string
 	for _, e := range toc.Entries {
 		switch e.Type {
-		case "ACL", "DEFAULT ACL", "POLICY", "USER MAPPING":
+		case "ACL", "DEFAULT ACL", "USER MAPPING":
 			all = append(all, rolesIn(e.Definition)...)
+		case "POLICY":
+			all = append(all, rolesOf(policyHead(sqlWords(e.Definition)))...)
 		}
 	}
 	slices.Sort(all)
@@ -24,8 +26,20 @@ func Grantees(toc *TOC) []string {
 // statements that pg_dump writes (src/fe_utils/string_utils.c quotes the names,
 // dumputils.c and pg_dump.c write the keywords in upper case). A keyword inside
 // a quoted name or a string is none.
-func rolesIn(sql string) []string {
-	words := sqlWords(sql)
+func rolesIn(sql string) []string { return rolesOf(sqlWords(sql)) }
+
+// policyHead is a CREATE POLICY up to its expressions: what stands after a FROM
+// there is a table, a column or a number.
+func policyHead(words []string) []string {
+	for i, w := range words {
+		if w == "USING" || w == "WITH" {
+			return words[:i]
+		}
+	}
+	return words
+}
+
+func rolesOf(words []string) []string {
 	var roles []string
 	for i := 0; i+1 < len(words); i++ {
 		after := i + 1

@@ -63,12 +63,22 @@ func ignorable(line string) bool {
 }
 
 // complete reports whether a statement ends here: with a semicolon outside of
-// every quote. A setting's value, or a name, may hold line breaks.
+// every quote. A setting's value, or a name, may hold line breaks, and a name
+// in double quotes a single one.
 func complete(s string) bool {
 	if !strings.HasSuffix(s, ";") {
 		return false
 	}
-	return strings.Count(s, "'")%2 == 0 && strings.Count(s, `"`)%2 == 0
+	var inside rune
+	for _, c := range s {
+		switch {
+		case inside == c:
+			inside = 0 // doubled, the next one opens it again
+		case inside == 0 && (c == '\'' || c == '"'):
+			inside = c
+		}
+	}
+	return inside == 0
 }
 
 func parseRoleStatement(sql string) (roleStatement, bool) {

@@ -21,6 +21,8 @@ COMMENT ON ROLE app IS 'the
 application; it''s "ours"';
 CREATE ROLE "odd ""one""; DROP ROLE app";
 ALTER ROLE "odd ""one""; DROP ROLE app" WITH NOSUPERUSER NOLOGIN;
+CREATE ROLE "o'clock";
+ALTER ROLE "o'clock" WITH NOLOGIN;
 CREATE ROLE team;
 ALTER ROLE team WITH NOLOGIN;
 CREATE ROLE root_dba;
@@ -59,6 +61,9 @@ func TestRoleScript(t *testing.T) {
 	if got := script.Making([]string{"app", "team"}); !slices.Equal(got, want) {
 		t.Errorf("making:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	if got := script.Making([]string{"o'clock"}); len(got) != 2 {
+		t.Errorf("o'clock: %q", got)
+	}
 	if got := script.Making([]string{`odd "one"; DROP ROLE app`}); len(got) != 2 {
 		t.Errorf("odd: %q", got)
 	}
@@ -70,10 +75,12 @@ func TestGrantees(t *testing.T) {
 		{Type: "ACL", Definition: "REVOKE USAGE ON SCHEMA public FROM PUBLIC;\nGRANT SELECT ON TABLE public.\"FROM here TO\" TO reader;\nGRANT SELECT(a),UPDATE(a) ON TABLE public.t TO \"odd \"\"one\" WITH GRANT OPTION;\n"},
 		{Type: "DEFAULT ACL", Definition: "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA s GRANT SELECT ON TABLES  TO later;\n"},
 		{Type: "POLICY", Definition: "CREATE POLICY p ON public.t FOR SELECT TO a, \"B\" USING ((note = 'FROM x TO nobody'::text));\n"},
+		{Type: "POLICY", Definition: "CREATE POLICY q ON public.\"USING\" FOR INSERT TO c WITH CHECK ((EXISTS ( SELECT FROM app.member m WHERE (m.a IS DISTINCT FROM \"USING\".b))));\n"},
+		{Type: "POLICY", Definition: "CREATE POLICY r ON public.t USING ((EXTRACT(year FROM created) > (2000)::numeric));\n"},
 		{Type: "USER MAPPING", Definition: "CREATE USER MAPPING FOR mapped SERVER s OPTIONS (\n    \"user\" 'x'\n);\n"},
 		{Type: "TABLE", Definition: "CREATE TABLE x (a text DEFAULT 'TO nobody');"},
 	}}
-	want := []string{"B", "a", "later", "mapped", `odd "one`, "owner", "reader"}
+	want := []string{"B", "a", "c", "later", "mapped", `odd "one`, "owner", "reader"}
 	if got := Grantees(toc); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
