@@ -70,6 +70,7 @@ func (o Options) drill(ctx context.Context, v *Verdict, reader dumpset.Reader) e
 	if err := createRoles(ctx, admin, globals, properties); err != nil {
 		return err
 	}
+	properties.Tablespace = "" // as the archives are loaded without theirs
 	candidate := pgdump.Candidate{Admin: admin, Name: drillDatabase}
 	if err := candidate.Create(ctx, properties, ""); err != nil {
 		return err
@@ -147,12 +148,15 @@ func (o Options) scratch(tools postgres.Tools, p pgdump.Properties) scratch.Opti
 	return s
 }
 
-// createRoles makes every role that the set names, without any right: owners
-// and grants need them to exist, nobody can log in as them.
+// createRoles makes every role that the set names: owners and grants need them
+// to exist, nobody can log in as them. None has any right, but for those that were
+// superusers: what belongs to one cannot be given to anybody else.
 func createRoles(ctx context.Context, admin *postgres.Endpoint, g pgdump.Globals, p pgdump.Properties) error {
 	names := p.Roles()
+	super := map[string]bool{}
 	for _, r := range g.Roles {
 		names = append(names, r.Name)
+		super[r.Name] = r.Superuser
 	}
 	slices.Sort(names)
 	conn, err := admin.Connect(ctx)
@@ -164,7 +168,11 @@ func createRoles(ctx context.Context, admin *postgres.Endpoint, g pgdump.Globals
 		if name == admin.User() || strings.HasPrefix(name, "pg_") {
 			continue
 		}
-		if _, err := conn.Exec(ctx, "CREATE ROLE "+postgres.QuoteIdent(name)+" NOLOGIN"); err != nil {
+		attributes := " NOLOGIN"
+		if super[name] {
+			attributes += " SUPERUSER"
+		}
+		if _, err := conn.Exec(ctx, "CREATE ROLE "+postgres.QuoteIdent(name)+attributes); err != nil {
 			return fmt.Errorf("create role %s: %w", name, err)
 		}
 	}

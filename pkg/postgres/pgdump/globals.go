@@ -20,6 +20,8 @@ import (
 type Role struct {
 	Name  string `json:"name"`
 	Login bool   `json:"login,omitempty"`
+	// Superuser matters to a drill: event triggers and foreign data wrappers can only belong to one.
+	Superuser bool `json:"superuser,omitempty"`
 }
 
 // Globals is what the head of 00-globals.sql says: a program need not read the
@@ -50,7 +52,7 @@ func (d Dumper) Globals(ctx context.Context, g *Guard, passwords bool, w io.Writ
 			return nil, fmt.Errorf("dump globals: %w", err)
 		}
 	}
-	rows, err := conn.Query(ctx, `SELECT rolname, rolcanlogin FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`)
+	rows, err := conn.Query(ctx, `SELECT rolname, rolcanlogin, rolsuper FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`)
 	if err == nil {
 		head.Roles, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Role])
 	}

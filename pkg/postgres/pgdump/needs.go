@@ -38,6 +38,9 @@ func NeedsOf(toc *TOC, p Properties) Needs {
 			n.Tablespaces = append(n.Tablespaces, e.Tablespace)
 		}
 	}
+	if p.Tablespace != "" {
+		n.Tablespaces = append(n.Tablespaces, p.Tablespace)
+	}
 	n.sort()
 	return n
 }

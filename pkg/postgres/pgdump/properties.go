@@ -24,7 +24,8 @@ type Properties struct {
 	CType           string    `json:"ctype"`
 	Locale          string    `json:"locale,omitempty"` // of icu and builtin
 	ICURules        string    `json:"icu_rules,omitempty"`
-	ConnectionLimit int       `json:"connection_limit"` // -1: none
+	Tablespace      string    `json:"tablespace,omitempty"` // "": pg_default
+	ConnectionLimit int       `json:"connection_limit"`     // -1: none
 	IsTemplate      bool      `json:"is_template,omitempty"`
 	Comment         string    `json:"comment,omitempty"`
 	ACL             []Grant   `json:"acl,omitempty"` // nil: the default privileges
@@ -82,7 +83,7 @@ func WriteProperties(ctx context.Context, g *Guard, w io.Writer) (Properties, er
 }
 
 func (p Properties) isUTF8() bool {
-	all := []string{p.Name, p.Owner, p.Comment}
+	all := []string{p.Name, p.Owner, p.Comment, p.Tablespace}
 	for _, g := range p.ACL {
 		all = append(all, g.Grantee)
 	}
@@ -135,9 +136,10 @@ func readProperties(ctx context.Context, conn *pgx.Conn, v postgres.Version) (Pr
 	var p Properties
 	var provider string
 	err := conn.QueryRow(ctx, `SELECT d.datname, r.rolname, pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
-			d.datconnlimit, d.datistemplate, coalesce(shobj_description(d.oid, 'pg_database'), ''), d.datacl IS NOT NULL, `+localeColumns(v)+`
+			d.datconnlimit, d.datistemplate, coalesce(shobj_description(d.oid, 'pg_database'), ''), d.datacl IS NOT NULL,
+			coalesce((SELECT s.spcname::text FROM pg_catalog.pg_tablespace s WHERE s.oid = d.dattablespace AND s.spcname <> 'pg_default'), ''), `+localeColumns(v)+`
 		FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()`).
-		Scan(&p.Name, &p.Owner, &p.Encoding, &p.Collate, &p.CType, &p.ConnectionLimit, &p.IsTemplate, &p.Comment, &p.HasACL, &provider, &p.Locale, &p.ICURules)
+		Scan(&p.Name, &p.Owner, &p.Encoding, &p.Collate, &p.CType, &p.ConnectionLimit, &p.IsTemplate, &p.Comment, &p.HasACL, &p.Tablespace, &provider, &p.Locale, &p.ICURules)
 	if err != nil {
 		return p, err
 	}
@@ -188,6 +190,9 @@ func (p Properties) Create(name string, v postgres.Version) string {
 		case "builtin":
 			fmt.Fprintf(&b, " BUILTIN_LOCALE %s", postgres.QuoteLiteral(p.Locale))
 		}
+	}
+	if p.Tablespace != "" {
+		b.WriteString(" TABLESPACE " + postgres.QuoteIdent(p.Tablespace))
 	}
 	return b.String()
 }
@@ -305,10 +310,13 @@ func splitIdentifiers(list string) []string {
 //
 //	psql -v db=NAME -f 05-database.sql postgres        creates it
 //	psql -v db=NAME -v after=1 -f 05-database.sql postgres   after the load
+//
+// On a server without the database's tablespace, -v tablespace=pg_default.
 func (p Properties) script(v postgres.Version) string {
-	const marker = "forgectl:database:name"
+	const marker, space = "forgectl:database:name", "forgectl:database:tablespace"
 	name := func(sql string) string {
-		return strings.ReplaceAll(sql, postgres.QuoteIdent(marker), `:"db"`) + ";\n"
+		sql = strings.ReplaceAll(sql, postgres.QuoteIdent(marker), `:"db"`)
+		return strings.ReplaceAll(sql, postgres.QuoteIdent(space), `:"tablespace"`) + ";\n"
 	}
 	var b strings.Builder
 	b.WriteString("\\set ON_ERROR_STOP on\n\\encoding UTF8\n\\if :{?db}\n\\else\n\\set db " + psqlQuote(p.Name) + "\n\\endif\n\\if :{?after}\n")
@@ -316,6 +324,10 @@ func (p Properties) script(v postgres.Version) string {
 		b.WriteString(name(sql))
 	}
 	b.WriteString("\\else\n")
+	if p.Tablespace != "" {
+		b.WriteString("\\if :{?tablespace}\n\\else\n\\set tablespace " + psqlQuote(p.Tablespace) + "\n\\endif\n")
+		p.Tablespace = space
+	}
 	b.WriteString(name(p.Create(marker, v)))
 	b.WriteString("\\endif\n")
 	return b.String()

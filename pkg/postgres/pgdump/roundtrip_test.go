@@ -484,7 +484,8 @@ func TestGlobals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if head.Passwords != passwords || !slices.Contains(head.Roles, Role{role, true}) || !slices.Contains(head.Roles, Role{odd, false}) {
+		if head.Passwords != passwords || !slices.Contains(head.Roles, Role{Name: role, Login: true}) || !slices.Contains(head.Roles, Role{Name: odd}) ||
+			!slices.Contains(head.Roles, Role{Name: "postgres", Login: true, Superuser: true}) {
 			t.Errorf("head %+v", head)
 		}
 		if strings.Contains(b.String(), "SCRAM-SHA-256") != passwords || !strings.Contains(b.String(), "CREATE ROLE "+role) {
