@@ -172,7 +172,8 @@ func (r *databaseRun) write(ctx context.Context) (catalog.Set, error) {
 }
 
 // dump holds the guard from the first lock to the last comparison.
-func (r *databaseRun) dump(ctx context.Context) error {
+func (r *databaseRun) dump(ctx context.Context) (err error) {
+	defer func() { err = pgdump.AsConflict(err) }()
 	guard, guarded, err := pgdump.OpenGuard(ctx, r.Endpoint, pgdump.GuardOptions{LockTimeout: r.LockTimeout, Logger: r.Logger, Step: r.Step})
 	if err != nil {
 		return err
@@ -181,6 +182,9 @@ func (r *databaseRun) dump(ctx context.Context) error {
 	r.guard = guard
 	r.incomplete(guard.Unseen...)
 	if err := r.dumpParts(guarded); err != nil {
+		if lost := context.Cause(guarded); errors.Is(lost, pgdump.ErrGuardLost) {
+			return lost // what broke then, broke because of it
+		}
 		return err
 	}
 	r.Step("before close")
@@ -188,7 +192,8 @@ func (r *databaseRun) dump(ctx context.Context) error {
 }
 
 // dumpParts runs everything that reads the snapshot, at once: the dump programs
-// take their own locks as early as they can.
+// take their own locks as early as they can. One after the other where the
+// server has no room for so many locks.
 func (r *databaseRun) dumpParts(ctx context.Context) error {
 	total := r.expected
 	for _, rel := range r.guard.Relations {
@@ -198,6 +203,12 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	}
 	meter := newMeter(func(done int64) { r.Progress("dump", done, total) })
 	group, running := errgroup.WithContext(ctx)
+	if fits, err := r.guard.LocksFit(ctx, lockers); err != nil {
+		return err
+	} else if !fits {
+		r.Logger.Info("too many tables for all locks at once: one part after the other", "tables", len(r.guard.Relations))
+		group.SetLimit(1)
+	}
 	var toc *pgdump.TOC
 	for _, part := range []struct {
 		name string
@@ -243,6 +254,9 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if err := r.guard.DecodeNames(ctx, toc); err != nil {
+		return err
+	}
 	if err := pgdump.CheckEntries(toc, r.manifest.Fingerprint); err != nil {
 		return fmt.Errorf("compare counted tables with dumped ones: %w", err)
 	}
@@ -250,6 +264,9 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	r.manifest.Source.Migration = migration
 	return nil
 }
+
+// lockers are the sessions that lock every table: the guard, the three dumps and the fingerprint.
+const lockers = 5
 
 // put writes one artifact and remembers it.
 func (r *databaseRun) put(ctx context.Context, base string, fill func(io.Writer) error) error {

@@ -29,6 +29,15 @@ func Measure(ctx context.Context, g *Guard, level string, progress func(bytes in
 	if err := lockAll(ctx, conn, g.Relations); err != nil {
 		return nil, fmt.Errorf("take fingerprint: %w", err)
 	}
+	// Planning a query locks every index of its table until the transaction ends, and
+	// reading a sequence locks that. Of thousands a server's lock table is soon full.
+	if _, err := conn.Exec(ctx, "SAVEPOINT locked"); err != nil {
+		return nil, fmt.Errorf("take fingerprint: %w", err)
+	}
+	release := func() error {
+		_, err := conn.Exec(ctx, "ROLLBACK TO SAVEPOINT locked")
+		return err
+	}
 	for _, r := range g.Relations {
 		if !r.HasData(g.Server.Standby) {
 			continue
@@ -41,8 +50,11 @@ func Measure(ctx context.Context, g *Guard, level string, progress func(bytes in
 		if progress != nil {
 			progress(r.Bytes)
 		}
+		if err := release(); err != nil {
+			return nil, fmt.Errorf("take fingerprint: %w", err)
+		}
 	}
-	if f.Sequences, err = readSequences(ctx, conn); err != nil {
+	if f.Sequences, err = readSequences(ctx, conn, release); err != nil {
 		return nil, fmt.Errorf("take fingerprint: %w", err)
 	}
 	if f.LargeObjects, err = readLargeObjects(ctx, conn); err != nil {
@@ -111,7 +123,7 @@ func columnNames(ctx context.Context, q querier, relation string) ([]string, err
 }
 
 // readSequences reads every sequence that is dumped, owned and standalone.
-func readSequences(ctx context.Context, q querier) ([]catalog.Sequence, error) {
+func readSequences(ctx context.Context, q querier, release func() error) ([]catalog.Sequence, error) {
 	names, err := sequenceNames(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("list sequences: %w", err)
@@ -124,6 +136,9 @@ func readSequences(ctx context.Context, q querier) ([]catalog.Sequence, error) {
 			return nil, &BusyError{Tables: []string{name}}
 		}
 		if err != nil {
+			return nil, fmt.Errorf("read sequence %s: %w", name, err)
+		}
+		if err := release(); err != nil {
 			return nil, fmt.Errorf("read sequence %s: %w", name, err)
 		}
 	}
@@ -295,7 +310,7 @@ func extraTables(ctx context.Context, q querier, want *catalog.Fingerprint) ([]s
 
 // compareSequences passes over those that do not come with the chosen tables.
 func compareSequences(ctx context.Context, q querier, want []catalog.Sequence, chosen *Choice) ([]string, error) {
-	got, err := readSequences(ctx, q)
+	got, err := readSequences(ctx, q, func() error { return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -257,10 +257,7 @@ func (g *Guard) watch(ctx context.Context) context.Context {
 			case <-tick.C:
 			}
 			// Not under watch: a query that is cut off would break the session at the very end.
-			ping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-			_, err := g.conn.Exec(ping, "SELECT 1")
-			cancel()
-			if err != nil {
+			if err := g.exec(context.WithoutCancel(ctx), "SELECT 1"); err != nil {
 				g.lost = fmt.Errorf("%w: %w", ErrGuardLost, err)
 				fail(g.lost)
 				return
@@ -313,10 +310,26 @@ func (g *Guard) Close(ctx context.Context) error {
 	}
 	g.options.Step("compared")
 	// The locks must have been held up to here.
-	if _, err := g.conn.Exec(ctx, "COMMIT"); err != nil {
+	if err := g.exec(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("%w: %w", ErrGuardLost, err)
 	}
 	return nil
+}
+
+// exec runs sql in the guard's session. What the server has said unasked is why
+// it ended the session, and comes first: once something has been written there is
+// nothing to be read any more, only a broken pipe.
+func (g *Guard) exec(ctx context.Context, sql string) error {
+	heard, cancel := context.WithTimeout(ctx, time.Millisecond)
+	err := g.conn.PgConn().WaitForNotification(heard)
+	cancel()
+	if errorCode(err) != "" {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_, err = g.conn.Exec(ctx, sql)
+	return err
 }
 
 // Abort ends the session without a comparison. It may follow Close.

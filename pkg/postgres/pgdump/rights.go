@@ -129,9 +129,15 @@ func (g *Guard) readAllRemedy(ctx context.Context, role string) (string, error) 
 
 // listUnseen names what pg_dump leaves out without a word, because the role is
 // no superuser: the options (passwords among them) of other roles' user mappings.
-func (g *Guard) listUnseen(ctx context.Context) ([]string, error) {
+// And what a standby does not have: whatever is unlogged.
+func (g *Guard) listUnseen(ctx context.Context) (unseen []string, err error) {
+	if g.Server.Standby {
+		if unseen, err = collectStrings(ctx, g.conn, unloggedQuery, nil); err != nil {
+			return nil, fmt.Errorf("look for unlogged tables: %w", err)
+		}
+	}
 	if g.Server.Superuser {
-		return nil, nil
+		return unseen, nil
 	}
 	mappings, err := collectStrings(ctx, g.conn, `
 		SELECT format('options of the user mapping of %s for server %s', coalesce(m.usename, 'public'), quote_ident(m.srvname))
@@ -143,7 +149,7 @@ func (g *Guard) listUnseen(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for user mappings: %w", err)
 	}
-	return mappings, nil
+	return append(unseen, mappings...), nil
 }
 
 func relationOIDs(listed []Relation) []uint32 {
@@ -167,6 +173,9 @@ func collectStrings(ctx context.Context, q querier, sql string, oids []uint32) (
 }
 
 const (
+	unloggedQuery = `SELECT CASE WHEN c.relkind = 'S' THEN 'value of the unlogged sequence ' ELSE 'rows of the unlogged table ' END || format('%I.%I', n.nspname, c.relname) || ': a standby has none'
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'S') AND c.relpersistence = 'u' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1`
 	schemasQuery = `SELECT DISTINCT quote_ident(n.nspname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE (c.oid = ANY($1::oid[]) OR ` + dumpedSequence + `) AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 1`
 	tablesQuery = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
