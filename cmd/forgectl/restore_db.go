@@ -18,6 +18,7 @@ type restoreOptions struct {
 	trust  bool
 	at     time.Time
 	into   string
+	tables []string
 	dryRun bool
 }
 
@@ -40,6 +41,13 @@ When the application is not well, everything is put back, and the restored datab
 is kept as NAME_failed_TIME. The plan is shown first, and the name of the database
 has to be typed (or --yes). Missing roles are made from the globals of the set.
 
+With --table (repeatable, needs --into) only these tables have rows: those of all their
+partitions, and with them their indexes, constraints, triggers, rules and policies, and
+the sequences they take numbers from. Everything else is defined and empty. Foreign keys
+to tables that are not chosen, materialized views, large objects and what belongs to the
+whole database are left out and named. A name is written as in SQL, with or without its
+schema.
+
 FILE is a dump that older scripts left: plain SQL or any archive of pg_dump, packed by
 gzip or zstd and encrypted by gpg or not; its bytes say what it is. Such a file is
 hostile until proven otherwise: it is read to its end first, one that creates, drops or
@@ -54,10 +62,12 @@ database.admin_url.
 
 With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 [{"name", "seconds"}], "seconds", "dry_run"}, and without --into also "kept",
-"roles_made", "downtime_seconds", "gap_seconds", "sessions_ended".`,
+"roles_made", "roles_without_password", "downtime_seconds", "gap_seconds",
+"sessions_ended"; with --table also "tables", "left_out".`,
 		Example: `  forgectl restore db --dry-run
   forgectl restore db 20261123T020000Z
   forgectl restore db --at '2026-11-23 12:00' --into before_noon
+  forgectl restore db --into one_back --table forge_document --table forge_template
   forgectl restore db /var/backups/bmad-forge/database/bmad_forge_20260128_020000.sql.gz
   forgectl restore undo`,
 		Annotations:       operationCodes(),
@@ -73,6 +83,9 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 			if o.trust && o.file == "" {
 				return app.misuse("--trusted is for files: a set is known by its sums")
 			}
+			if err := app.checkTables(cmd, o); err != nil {
+				return err
+			}
 			if o.at, err = app.parseAt(at); err != nil {
 				return err
 			}
@@ -83,6 +96,7 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 	f := cmd.Flags()
 	f.StringVar(&o.into, "into", "", "restore beside, as the new database `NAME`")
 	complete(cmd, "into", cobra.NoFileCompletions)
+	tableFlag(app, cmd, &o.tables)
 	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
 	complete(cmd, "at", cobra.NoFileCompletions)
 	f.BoolVar(&o.trust, "trusted", false, "load a FILE with the rights of the admin role")
@@ -140,7 +154,7 @@ func (o restoreOptions) source(options restore.Options) string {
 
 // sourceOptions say what is restored.
 func (a *App) sourceOptions(ctx context.Context, repo *repository, run *job.Run, o restoreOptions, options *restore.Options) (err error) {
-	options.Catalog, options.Into, options.Trusted = repo.Catalog, o.into, o.trust
+	options.Catalog, options.Into, options.Tables, options.Trusted = repo.Catalog, o.into, o.tables, o.trust
 	if o.file != "" {
 		unlock, err := a.Unlocker()
 		if err == nil {

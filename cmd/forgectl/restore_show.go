@@ -23,8 +23,12 @@ type restoredDatabase struct {
 	Seconds  float64         `json:"seconds"`
 	DryRun   bool            `json:"dry_run"`
 
+	Tables  []string `json:"tables,omitzero"`
+	LeftOut []string `json:"left_out,omitzero"`
+
 	Kept     string   `json:"kept,omitempty"`
 	Roles    []string `json:"roles_made,omitempty"`
+	Password []string `json:"roles_without_password,omitempty"`
 	Downtime float64  `json:"downtime_seconds,omitempty"`
 	Gap      float64  `json:"gap_seconds,omitempty"`
 	Ended    int      `json:"sessions_ended,omitempty"`
@@ -34,7 +38,12 @@ func restored(run *job.Run, done restore.Result, dryRun bool) result {
 	shown := restoredDatabase{
 		Set: done.Source, Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
 		Rows: done.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
-		Kept: done.Aside, Roles: done.Roles, Downtime: done.Downtime.Seconds(), Gap: done.Gap.Seconds(), Ended: done.Ended,
+		Kept: done.Aside, Roles: done.Roles, Password: done.Passwordless, Downtime: done.Downtime.Seconds(), Gap: done.Gap.Seconds(), Ended: done.Ended,
+	}
+	if c := done.Choice; c != nil {
+		shown.Tables, shown.LeftOut = append([]string{}, c.Tables...), append([]string{}, c.LeftOut...)
+		run.Fact("tables", shown.Tables)
+		run.Fact("left_out", shown.LeftOut)
 	}
 	for _, stage := range done.Stages {
 		shown.Seconds += stage.Seconds
@@ -56,11 +65,14 @@ func restored(run *job.Run, done restore.Result, dryRun bool) result {
 func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result) error {
 	_, err := fmt.Fprintf(s.Out, "%s  is ready: %s; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), compared(done.Fingerprint),
 		ui.Printable(shown.Owner), s.Faint("from "+shown.Set+": "+stageTimes(shown.Stages)))
+	if err == nil && done.Choice != nil {
+		err = chosenText(s, done.Choice)
+	}
 	if err != nil || done.Run == "" {
 		return err
 	}
-	if len(done.Roles) > 0 {
-		_, err = fmt.Fprintf(s.Out, "roles made without a password: set those of the ones that log in: %s\n", passwordLines(done.Roles))
+	if len(done.Passwordless) > 0 {
+		_, err = fmt.Fprintf(s.Out, "roles that log in came back without a password; in psql: %s\n", passwordLines(done.Passwordless))
 	}
 	if err != nil || done.Live == nil {
 		return err
@@ -101,11 +113,15 @@ func planTable(s *ui.Streams, p restore.Plan) error {
 	if p.Free >= 0 {
 		space = ui.Bytes(p.Free) + " free on the server"
 	}
+	if p.Choice != nil {
+		space = "guessed by their share of the rows, " + space
+	}
 	t.Row("space", "about "+ui.Bytes(p.Bytes)+" needed, "+space)
 	if len(p.Roles) > 0 {
 		t.Row("make roles", strings.Join(p.Roles, ", "))
 	}
 	t.Row("load", "as "+p.Working+", owner "+p.Owner)
+	planTables(t, p.Choice)
 	if p.Fingerprint == nil {
 		t.Row("compare", "nothing to compare with: nobody counted")
 	} else {

@@ -27,6 +27,7 @@ func TestTables(t *testing.T) {
 	c := open(t, t.TempDir())
 	public, secret := newKey(t, "tables")
 	set := save(t, c, e, []*seal.Key{public})
+	scratchtest.Exec(t, e, "DROP SUBSCRIPTION elsewhere") // with it the database could not be dropped
 	o := options(t, c, set, scratchtest.Name("some"))
 	o.Unlock = keyring(secret)
 	o.Tables = []string{"remark", "measure", `"Odd.Schema"."ON"`}
