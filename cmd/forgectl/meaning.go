@@ -77,6 +77,7 @@ func mappings() []mapping {
 		}},
 		{is(pgdump.ErrRights), exitCritical, remediesOf},
 		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
+		{isA[*pgdump.ConflictError], exitCritical, func(err error) string { return find[*pgdump.ConflictError](err).Hint() }},
 		{is(pgdump.ErrGuardLost), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},
