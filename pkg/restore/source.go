@@ -113,11 +113,18 @@ func (s setSource) examine(ctx context.Context) (c contents, err error) {
 // choose finds what the tables need, and leaves only that in the tables of contents:
 // rights and roles for the rest are nobody's business.
 func (s setSource) choose(ctx context.Context, reader dumpset.Reader, c *contents) error {
-	data, err := reader.DataContents(ctx)
+	tocs, err := reader.DataContents(ctx)
 	if err != nil {
 		return err
 	}
-	if c.choice, err = pgdump.Choose(c.tocs[0], data, c.tocs[1], s.Tables); err != nil {
+	tocs = append(tocs, c.tocs...)
+	for i, toc := range tocs {
+		if tocs[i], err = toc.Decoded(ctx, s.Admin); err != nil {
+			return err
+		}
+	}
+	data, pre, post := tocs[:len(tocs)-2], tocs[len(tocs)-2], tocs[len(tocs)-1]
+	if c.choice, err = pgdump.Choose(pre, data, post, s.Tables); err != nil {
 		return err
 	}
 	c.tocs = []*pgdump.TOC{c.tocs[0].Of(c.choice.PreData), c.tocs[1].Of(c.choice.PostData)}

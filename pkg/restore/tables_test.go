@@ -127,3 +127,29 @@ func TestTablesRefused(t *testing.T) {
 		t.Errorf("made %s", left)
 	}
 }
+
+// Promise: a table is meant by the name that an operator types, whatever the
+// encoding of the database is.
+func TestTablesEncoding(t *testing.T) {
+	t.Parallel()
+	name := scratchtest.Name("euc")
+	admin := scratchtest.Admin(t)
+	scratchtest.Exec(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'EUC_JP' LOCALE 'C'")
+	scratchtest.Drop(t, name)
+	e := admin.WithDatabase(name)
+	scratchtest.Exec(t, e, `CREATE TABLE "日本" (id serial PRIMARY KEY, "名" text); CREATE TABLE other (id int REFERENCES "日本")`,
+		`INSERT INTO "日本" ("名") VALUES ('東京'), ('大阪'); INSERT INTO other VALUES (1)`, `CREATE INDEX ON "日本" ("名")`)
+	c := open(t, t.TempDir())
+	o := options(t, c, save(t, c, e, nil), scratchtest.Name("some"))
+	o.Tables = []string{"日本"}
+	r, err := restore.Into(t.Context(), o)
+	must(t, err)
+	if r.Fingerprint.Rows() != 2 || !slices.Equal(r.Choice.Tables, []string{"public.日本"}) {
+		t.Errorf("%d rows in %q", r.Fingerprint.Rows(), r.Choice.Tables)
+	}
+	got := scratchtest.Query(t, admin.WithDatabase(o.Into), `SELECT concat_ws(' ', (SELECT string_agg("名", ',' ORDER BY id) FROM "日本"), (SELECT count(*) FROM other),
+		(SELECT count(*) FROM pg_index WHERE indrelid = '"日本"'::regclass), nextval('"日本_id_seq"'))`)
+	if got != "東京,大阪 0 2 3" {
+		t.Errorf("the copy holds %s", got)
+	}
+}
