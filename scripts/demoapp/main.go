@@ -90,7 +90,11 @@ func (a *app) health(w http.ResponseWriter, _ *http.Request) {
 		status, database = "unhealthy", trouble
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"status": status, "app": "BMAD Forge", "version": "1.3.0", "checks": map[string]string{"database": database},
-	})
+	answer := struct {
+		Status  string            `json:"status"`
+		App     string            `json:"app"`
+		Version string            `json:"version"`
+		Checks  map[string]string `json:"checks"`
+	}{status, "BMAD Forge", "1.3.0", map[string]string{"database": database}}
+	_ = json.NewEncoder(w).Encode(answer) // whoever asked may have gone
 }
