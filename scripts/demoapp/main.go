@@ -96,5 +96,7 @@ func (a *app) health(w http.ResponseWriter, _ *http.Request) {
 		Version string            `json:"version"`
 		Checks  map[string]string `json:"checks"`
 	}{status, "BMAD Forge", "1.3.0", map[string]string{"database": database}}
-	_ = json.NewEncoder(w).Encode(answer) // whoever asked may have gone
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		fmt.Fprintln(os.Stderr, err) // whoever asked has gone
+	}
 }
