@@ -46,7 +46,7 @@ func TestApply(t *testing.T) {
 	got, err := prune.Apply(t.Context(), o, forge, decided(t, o))
 	must(t, err)
 	equal(t, "removed", refs(got.Removed), names(sets[:3]...))
-	equal(t, "left", r.left(t, forge), []string{string(sets[3].ID), string(sets[4].ID)})
+	equal(t, "left", r.left(t, forge), []string{"20200102T000000Z", string(sets[3].ID), string(sets[4].ID)})
 	equal(t, "other group", r.left(t, media), []string{string(other[0].ID), string(other[1].ID), string(other[2].ID)})
 	equal(t, "swept", got.Swept, []string{catalog.Ref{Group: forge, ID: catalog.ID(dead)}.String()})
 	if got.Bytes() < 3000 || len(got.Skipped)+len(got.Failed)+len(got.Kept) > 0 {

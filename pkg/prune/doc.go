@@ -8,8 +8,9 @@
 //     What a full set refers to whose manifest cannot be read nobody knows: as
 //     long as it stays, everything in the other groups does.
 //   - Damage and failed verifications make a set bad. A set that a newer
-//     forgectl wrote, that cannot be read, or of whose checks one is damaged
-//     (it may be a pin) cannot be judged, and is never removed.
+//     forgectl wrote, that cannot be read, that has lost its SHA256SUMS, or of
+//     whose checks one is damaged (it may be a pin) cannot be judged, and is
+//     never removed.
 //
 // Only sets of the catalog are removed. A directory without SHA256SUMS, a file,
 // a link or anything with another name is left alone.

@@ -150,8 +150,10 @@ func unjudged(s catalog.Set) bool {
 	if !errors.As(s.Problem, &damage) {
 		return true
 	}
+	// Without its sums it may never have been one of ours.
+	lost := damage.Artifact == catalog.SumsName && damage.Kind == catalog.DamageMissing
 	dir, _, _ := strings.Cut(damage.Artifact, "/")
-	return dir == catalog.ChecksDir
+	return lost || dir == catalog.ChecksDir
 }
 
 // Pin is the check that pins the set, nil when it is not pinned.

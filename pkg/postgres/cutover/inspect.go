@@ -63,7 +63,7 @@ func Inspect(ctx context.Context, admin *postgres.Endpoint, name string) (*Live,
 func inspect(ctx context.Context, conn *pgx.Conn, name string) (*Live, error) {
 	l := Live{Name: name}
 	rows, err := conn.Query(ctx, `SELECT d.oid, pg_get_userbyid(d.datdba)::text, coalesce(shobj_description(d.oid, 'pg_database'), ''),
-			CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN pg_database_size(d.oid) ELSE -1 END
+			CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN coalesce(pg_database_size(d.oid), -1) ELSE -1 END
 		FROM pg_catalog.pg_database d WHERE d.datname = $1`, name)
 	if err != nil {
 		return nil, err

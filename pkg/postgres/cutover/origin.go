@@ -83,7 +83,7 @@ func ListKept(ctx context.Context, admin *postgres.Endpoint, of string) ([]Kept,
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	rows, err := conn.Query(ctx, `SELECT d.datname::text, d.oid, pg_catalog.shobj_description(d.oid, 'pg_database'),
-			CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN pg_catalog.pg_database_size(d.oid) ELSE -1 END,
+			CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE') THEN coalesce(pg_catalog.pg_database_size(d.oid), -1) ELSE -1 END,
 			(SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
 		FROM pg_catalog.pg_database d WHERE pg_catalog.shobj_description(d.oid, 'pg_database') IS NOT NULL ORDER BY 1`)
 	if err != nil {
