@@ -70,7 +70,12 @@ func (s *spy) Start(ctx context.Context, c proc.Cmd) (proc.Process, error) {
 	}
 	var all []byte
 	for _, file := range []string{"cmdline", "environ"} {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.PID(), file))
+		// Start returns when the kernel has begun the program; a moment later it
+		// shows what was handed to it. The program is held, so it will be there.
+		var data []byte
+		for deadline := time.Now().Add(patience); len(data) == 0 && err == nil && time.Now().Before(deadline); {
+			data, err = os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.PID(), file))
+		}
 		if err != nil {
 			s.t.Error(err)
 		}
