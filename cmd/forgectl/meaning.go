@@ -78,6 +78,7 @@ func mappings() []mapping {
 		{is(pgdump.ErrRights), exitCritical, remediesOf},
 		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
 		{isA[*pgdump.ConflictError], exitCritical, func(err error) string { return find[*pgdump.ConflictError](err).Hint() }},
+		{isA[*pgdump.LocksError], exitCritical, say("raise max_locks_per_transaction on the server: it has too many tables for it")},
 		{is(pgdump.ErrGuardLost), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},

@@ -60,7 +60,7 @@ func (a *App) undoRestore(ctx context.Context, dryRun bool) error {
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
 			o, show, err := a.exchangeOptions(ctx, run, live)
 			if err != nil {
-				return result{}, fmt.Errorf("undo: %w", err)
+				return result{}, fmt.Errorf("undo the restore of %s: %w", live, err)
 			}
 			defer show.progress.done()
 			o.ConfirmUndo = func(ctx context.Context, p restore.UndoPlan) error {
@@ -78,7 +78,7 @@ func (a *App) undoRestore(ctx context.Context, dryRun bool) error {
 				done, err = restore.Undo(ctx, o)
 			}
 			if err != nil {
-				return result{}, fmt.Errorf("undo: %w", err)
+				return result{}, err
 			}
 			return undone(run, live, done, dryRun), nil
 		},

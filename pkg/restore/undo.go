@@ -31,7 +31,7 @@ func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	p := UndoPlan{Run: cutover.Run(o.Now())}
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
-		err = fmt.Errorf("%s, begun %s: %w", o.Live, open.Started.UTC().Format(time.RFC3339), ErrOpen)
+		err = fmt.Errorf("undo the restore of %s, begun %s: %w", o.Live, open.Started.UTC().Format(time.RFC3339), ErrOpen)
 	}
 	if err != nil {
 		return p, err
