@@ -173,7 +173,7 @@ func (r *databaseRun) write(ctx context.Context) (catalog.Set, error) {
 
 // dump holds the guard from the first lock to the last comparison.
 func (r *databaseRun) dump(ctx context.Context) (err error) {
-	defer func() { err = pgdump.AsConflict(err) }()
+	defer func() { err = pgdump.Explain(err) }()
 	guard, guarded, err := pgdump.OpenGuard(ctx, r.Endpoint, pgdump.GuardOptions{LockTimeout: r.LockTimeout, Logger: r.Logger, Step: r.Step})
 	if err != nil {
 		return err

@@ -110,11 +110,43 @@ func (c Candidate) Drop(ctx context.Context) error {
 		if server, err := postgres.Facts(ctx, conn); err == nil && server.Version.Major() >= 13 {
 			force = " WITH (FORCE)"
 		}
-		if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+postgres.QuoteIdent(c.Name)+force); err != nil {
+		drop := "DROP DATABASE IF EXISTS " + postgres.QuoteIdent(c.Name) + force
+		_, err := conn.Exec(ctx, drop)
+		if errorCode(err) == "55006" { // object_in_use: it has subscriptions, perhaps
+			if err := c.unsubscribe(ctx); err != nil {
+				return fmt.Errorf("drop %s: %w", c.Name, err)
+			}
+			_, err = conn.Exec(ctx, drop)
+		}
+		if err != nil {
 			return fmt.Errorf("drop %s: %w", c.Name, err)
 		}
 		return nil
 	})
+}
+
+// unsubscribe drops the candidate's subscriptions. They came from the archive,
+// have never been enabled, and the slot that they name at the publisher belongs
+// to the original: it must not be dropped with them.
+func (c Candidate) unsubscribe(ctx context.Context) error {
+	conn, err := c.Endpoint().Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	names, err := collectStrings(ctx, conn, `SELECT quote_ident(subname) FROM pg_catalog.pg_subscription
+		WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`, nil)
+	if err != nil {
+		return fmt.Errorf("list subscriptions: %w", err)
+	}
+	for _, name := range names {
+		for _, sql := range []string{"ALTER SUBSCRIPTION " + name + " SET (slot_name = NONE)", "DROP SUBSCRIPTION " + name} {
+			if _, err := conn.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+		}
+	}
+	return nil
 }
 
 // Empty drops everything in the candidate, which gives its space back at once. On

@@ -37,31 +37,24 @@ func (e *ConflictError) Hint() string {
 	return "on the standby set hot_standby_feedback = on (the primary then keeps rows that a dump needs), or max_standby_streaming_delay and max_standby_archive_delay longer than a dump takes; or back up the primary"
 }
 
-// AsConflict makes a ConflictError of an error that a standby's recovery is the
-// cause of, seen by our own sessions or by one of the dump programs. Any other it
-// leaves as it is.
-func AsConflict(err error) error {
+// conflict reports whether a standby's recovery is the cause of err, and what
+// the server said of it.
+func conflict(err error) (why string, ok bool) {
 	var server *pgconn.PgError
 	if errors.As(err, &server) && conflicts(server) {
-		return &ConflictError{Why: server.Detail, Err: err}
+		return server.Detail, true
 	}
+	at := stderrOf(err, conflictMessage)
 	var failed *proc.Error
-	if !errors.As(err, &failed) {
-		return err
+	if at < 0 || !errors.As(err, &failed) {
+		return "", false
 	}
-	found, why := false, ""
-	for _, line := range failed.Stderr {
-		if strings.Contains(line, conflictMessage) {
-			found = true
-		}
-		if _, detail, ok := strings.Cut(line, "DETAIL:"); ok && found && why == "" {
-			why = strings.TrimSpace(detail)
+	for _, line := range failed.Stderr[at:] {
+		if _, detail, ok := strings.Cut(line, "DETAIL:"); ok {
+			return strings.TrimSpace(detail), true
 		}
 	}
-	if found {
-		return &ConflictError{Why: why, Err: err}
-	}
-	return err
+	return "", true
 }
 
 const conflictMessage = "due to conflict with recovery"

@@ -276,6 +276,19 @@ func (g *Guard) Close(ctx context.Context) error {
 	if g.lost != nil {
 		return g.lost
 	}
+	changed := g.compare(ctx)
+	if changed == nil {
+		g.options.Step("compared")
+	}
+	// The locks must have been held up to here. If they were not, that is why something changed.
+	if err := g.exec(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("%w: %w", ErrGuardLost, err)
+	}
+	return changed
+}
+
+// compare holds every table against what it was at the start.
+func (g *Guard) compare(ctx context.Context) error {
 	now, err := g.endpoint.Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("compare tables: %w", err)
@@ -307,11 +320,6 @@ func (g *Guard) Close(ctx context.Context) error {
 		case after.columns != before.columns:
 			return fmt.Errorf("compare %s: its columns are others: %w", name, ErrChanged)
 		}
-	}
-	g.options.Step("compared")
-	// The locks must have been held up to here.
-	if err := g.exec(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("%w: %w", ErrGuardLost, err)
 	}
 	return nil
 }

@@ -2,8 +2,49 @@ package pgdump
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
+
+// LocksError means that the server has no room for so many locks.
+type LocksError struct{ Err error }
+
+func (e *LocksError) Error() string {
+	return "the server's table of locks is full: " + e.Err.Error()
+}
+func (e *LocksError) Unwrap() error { return e.Err }
+
+// Explain makes a ConflictError or a LocksError of an error that was caused by
+// one, seen by our own sessions or by a dump program. Any other it leaves as it is.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if why, ok := conflict(err); ok {
+		return &ConflictError{Why: why, Err: err}
+	}
+	if errorCode(err) == "53200" || stderrOf(err, "out of shared memory") >= 0 {
+		return &LocksError{Err: err}
+	}
+	return err
+}
+
+// stderrOf is where a program that failed said something, -1 if it did not.
+func stderrOf(err error, text string) int {
+	var failed *proc.Error
+	if !errors.As(err, &failed) {
+		return -1
+	}
+	for i, line := range failed.Stderr {
+		if strings.Contains(line, text) {
+			return i
+		}
+	}
+	return -1
+}
 
 // LocksFit reports whether that many sessions can each hold a lock on every
 // table at once. The server keeps all locks in one table of a fixed size, and
