@@ -87,7 +87,7 @@ func mappings() []mapping {
 		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},
 		{isA[*restore.NameError], exitUnknown, nil},
 		{isA[*pgdump.TableError], exitUnknown, tableHint},
-		{is(dumpfile.ErrRefused), exitUnknown, say("look at the file; if you know who wrote it and why: --trusted (which never takes what touches other databases)")},
+		{is(dumpfile.ErrRefused), exitUnknown, refusalHint},
 		{is(dumpfile.ErrNotDump), exitUnknown, nil},
 		{is(dumpfile.ErrUnsupported), exitUnknown, nil},
 		{is(dumpfile.ErrDamaged), exitCritical, say("nothing was loaded; look for an older file")},
@@ -97,8 +97,16 @@ func mappings() []mapping {
 		{isA[*restore.UnendableError], exitCritical, func(err error) string {
 			return strings.Join(find[*restore.UnendableError](err).Remedies(), "\n")
 		}},
-		{isA[*restore.ReturnedError], exitCritical, say("look at the application's log; forgectl restore drop-old lists what was kept")},
-		{is(restore.ErrOpen), exitCritical, say("forgectl restore resume")},
+		{isA[*restore.ReturnedError], exitCritical, func(err error) string {
+			e := find[*restore.ReturnedError](err)
+			if e.Trouble != nil {
+				return "see to the units, then: forgectl restore resume --database " + shellWord(e.Live)
+			}
+			return "look at the application's log; forgectl restore drop-old --database " + shellWord(e.Live) + " lists what was kept"
+		}},
+		{isA[*restore.OpenError], exitCritical, func(err error) string {
+			return "forgectl restore resume --database " + shellWord(find[*restore.OpenError](err).Live)
+		}},
 		{is(restore.ErrNothingKept), exitUnknown, say("forgectl restore drop-old --dry-run lists what restores left")},
 		{is(cutover.ErrBusy), exitCritical, say("nothing was changed; forgectl restore db --dry-run shows who is connected")},
 		{is(service.ErrUnavailable), exitUnknown, func(err error) string { return find[*service.UnavailableError](err).Hint }},
@@ -151,6 +159,17 @@ func configHint(err error) string {
 		return "run it as root, or let this user read the file: chgrp GROUP FILE; chmod 0640 FILE"
 	}
 	return "forgectl config init --print"
+}
+
+// refusalHint offers trust only where trust is of use.
+func refusalHint(err error) string {
+	e := find[*dumpfile.RefusedError](err)
+	for _, f := range e.Findings {
+		if f.Kind != dumpfile.Cluster {
+			return "such a file is never loaded as it is: have a look at what it does"
+		}
+	}
+	return "look at the file; if you know who wrote it and why: --trusted"
 }
 
 func missingHint(err error) string {

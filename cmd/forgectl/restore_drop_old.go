@@ -18,7 +18,7 @@ func newRestoreDropOldCmd(app *App) *cobra.Command {
 		Short: "List and drop the databases that restores left beside the live one",
 		Long: `Lists what restores of the database left: NAME_before_TIME (was live until a
 restore), NAME_failed_TIME (restored, but the application was not well with it),
-NAME_undone_TIME (restored and taken back) and NAME_restore_TIME (left by a restore
+NAME_undone_TIME (was live until an undo) and NAME_restore_TIME (left by a restore
 that died while loading). After confirmation, by typing the name of the live
 database (or --yes), they are dropped for good. A database is only dropped if its
 comment says that a restore left it, and nobody is connected to it; never the live
@@ -63,14 +63,14 @@ func (a *App) dropOld(ctx context.Context, dryRun bool) error {
 				return result{}, err
 			}
 			if open, err := a.intents().Open(ctx, live); err != nil || open != nil {
-				return result{}, openError(live, err)
+				return result{}, openError(live, open, err)
 			}
 			kept, err := cutover.ListKept(ctx, admin, live)
-			if err != nil || len(kept) == 0 {
-				return keptResult(kept, nil, dryRun), err
+			if err != nil {
+				return result{}, err
 			}
-			if dryRun {
-				return keptResult(kept, nil, true), nil
+			if dryRun || len(kept) == 0 {
+				return keptResult(kept, nil, dryRun), nil
 			}
 			if a.Streams.OutTTY && a.flags.output.value != outputJSON {
 				if err := keptTable(a.Streams, kept, nil); err != nil {
@@ -118,7 +118,7 @@ func keptTable(s *ui.Streams, kept []cutover.Kept, dropped map[string]bool) erro
 	what := map[cutover.Role]string{
 		cutover.Before:    "was live until the restore of",
 		cutover.Failed:    "restored, but the application was not well with it:",
-		cutover.Undone:    "restored, and taken back:",
+		cutover.Undone:    "was live until an undo; last restore:",
 		cutover.Candidate: "left by a restore that died:",
 	}
 	for _, k := range kept {

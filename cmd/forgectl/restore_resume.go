@@ -25,8 +25,8 @@ comes back when the application is not well. The same for an undo.
 
 Without such a record there is nothing to do, and nothing is said.
 
-With -o json: {"database", "action", "stage", "outcome", "live"}; outcome is finished or
-undone, live is restored or old.`,
+With -o json: {"database", "action", "stage", "outcome", "live"}; outcome is finished,
+undone or nothing open, live is restored or old.`,
 		Example: `  forgectl doctor
   forgectl restore resume`,
 		Annotations: operationCodes(),
@@ -58,7 +58,7 @@ func (a *App) resumeRestore(ctx context.Context) error {
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
 			open, err := a.intents().Open(ctx, live)
 			if err != nil || open == nil {
-				return result{Text: func(s *ui.Streams) error {
+				return result{JSON: resumedRestore{Database: live, Outcome: "nothing open"}, Text: func(s *ui.Streams) error {
 					_, err := fmt.Fprintf(s.Out, "no restore of %s is open\n", ui.Printable(live))
 					return err
 				}}, err
@@ -83,9 +83,9 @@ func (a *App) resumeRestore(ctx context.Context) error {
 }
 
 // openError is that an interrupted restore stands in the way.
-func openError(live string, err error) error {
+func openError(live string, open *restore.Intent, err error) error {
 	if err == nil {
-		err = fmt.Errorf("%s: %w", live, restore.ErrOpen)
+		err = &restore.OpenError{Live: live, Since: open.Started}
 	}
 	return err
 }

@@ -51,6 +51,9 @@ func restored(run *job.Run, done restore.Result, dryRun bool) result {
 	for _, w := range done.Warnings {
 		run.Warn(w)
 	}
+	if len(done.Passwordless) > 0 && !dryRun {
+		run.Warn("roles that log in came back without a password; in psql: " + passwordLines(done.Passwordless))
+	}
 	run.Fact("set", shown.Set)
 	run.Fact("kept", shown.Kept)
 	run.Fact("downtime_seconds", shown.Downtime)
@@ -72,13 +75,17 @@ func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result) er
 		return err
 	}
 	if len(done.Passwordless) > 0 {
-		_, err = fmt.Fprintf(s.Out, "roles that log in came back without a password; in psql: %s\n", passwordLines(done.Passwordless))
+		_, err = fmt.Fprintf(s.Out, "units were not started: start them when the roles have their passwords\n")
 	}
 	if err != nil || done.Live == nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "in service: units stood still for %s, new connections waited %s at most, %d sessions were ended\nthe old database is kept as %s; to go back: forgectl restore undo; when it is not needed any more: forgectl restore drop-old\n",
-		ui.Duration(done.Downtime), ui.Duration(done.Gap), done.Ended, s.Bold(ui.Printable(shown.Kept)))
+	away := ""
+	if len(done.Units) > 0 {
+		away = "the application was away for " + ui.Duration(done.Downtime) + ", "
+	}
+	_, err = fmt.Fprintf(s.Out, "in service: %snew connections waited %s at most, %d sessions were ended\nthe old database is kept as %s; to go back: %s; when it is not needed any more: %s\n",
+		away, ui.Duration(done.Gap), done.Ended, s.Bold(ui.Printable(shown.Kept)), restoreCommand("undo", shown.Database), restoreCommand("drop-old", shown.Database))
 	return err
 }
 
@@ -155,7 +162,7 @@ func planLive(t *ui.Table, p restore.Plan) {
 	if len(p.Units) > 0 {
 		t.Row("start", units+", then ask the health check; all goes back when it is not well")
 	}
-	t.Row("to undo", "forgectl restore undo")
+	t.Row("to undo", restoreCommand("undo", p.Into))
 }
 
 // unitList is which units are stopped; nil: nobody was asked.
@@ -167,4 +174,9 @@ func unitList(units []string) string {
 		return "nothing: none of service.units runs, and none is started"
 	}
 	return strings.Join(units, ", ")
+}
+
+// restoreCommand is a command about a database, whatever the configured one is.
+func restoreCommand(verb, database string) string {
+	return "forgectl restore " + verb + " --database " + shellWord(database)
 }

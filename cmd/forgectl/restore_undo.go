@@ -95,8 +95,8 @@ func undone(run *job.Run, live string, done restore.UndoResult, dryRun bool) res
 		if dryRun {
 			return undoTable(s, done.UndoPlan)
 		}
-		_, err := fmt.Fprintf(s.Out, "%s  is again what %s was\nunits stood still for %s; what was live is kept as %s\n", s.Bold(ui.Printable(live)), ui.Printable(shown.Back),
-			ui.Duration(done.Downtime), s.Bold(ui.Printable(shown.Kept)))
+		_, err := fmt.Fprintf(s.Out, "%s  is again what %s was\nnew connections waited %s at most; what was live is kept as %s\n", s.Bold(ui.Printable(live)), ui.Printable(shown.Back),
+			ui.Duration(done.Gap), s.Bold(ui.Printable(shown.Kept)))
 		return err
 	}}
 }

@@ -57,6 +57,19 @@ func (e *ReturnedError) Unwrap() []error {
 // come back to say which name belongs to which database.
 var errUndetermined = errors.New("nobody knows which database is live: the server does not answer")
 
+// OpenError says which exchange has not ended. It is ErrOpen.
+type OpenError struct {
+	Live  string
+	Since time.Time
+}
+
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("%s, begun %s: %v", e.Live, e.Since.UTC().Format(time.RFC3339), ErrOpen)
+}
+
+// Is makes errors.Is(err, ErrOpen) true.
+func (e *OpenError) Is(target error) bool { return target == ErrOpen }
+
 // exchange carries out an intent: it is what a restore, an undo and a resume
 // have in common.
 type exchange struct {

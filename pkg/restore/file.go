@@ -75,11 +75,20 @@ func (s fileSource) examine(ctx context.Context) (c contents, err error) {
 }
 
 func (s fileSource) load(ctx context.Context, r *Result, c pgdump.Candidate) error {
+	report, err := s.File.Examine(ctx) // remembered
+	if err != nil {
+		return err
+	}
+	o := dumpfile.LoadOptions{Endpoint: c.Endpoint(), Tools: r.Tools, Runner: s.Runner, Logger: s.Logger, Trusted: s.Trusted, NoPrivileges: !s.Trusted}
+	if !s.Trusted || len(report.Owners) == 0 {
+		o.AsRole = r.Owner // else the file says who owns what
+	}
+	if o.NoPrivileges {
+		r.Warnings = append(r.Warnings, "everything belongs to "+r.Owner+", and what the file grants to others was left out: --trusted brings owners and privileges as they are in the file")
+	}
 	start := time.Now()
 	s.Progress("load", 0, 0)
-	said, err := s.File.Load(ctx, dumpfile.LoadOptions{
-		Endpoint: c.Endpoint(), Tools: r.Tools, Runner: s.Runner, Logger: s.Logger, AsRole: r.Owner, Trusted: s.Trusted,
-	})
+	said, err := s.File.Load(ctx, o)
 	r.took("load", time.Since(start))
 	for _, line := range said {
 		r.Warnings = append(r.Warnings, line.Text)

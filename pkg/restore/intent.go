@@ -81,7 +81,7 @@ func (i Intents) begin(in Intent) error {
 		return fmt.Errorf("record intent: %w", err)
 	}
 	if _, err := os.Lstat(i.path(in.Live)); err == nil {
-		return fmt.Errorf("%s: %w", in.Live, ErrOpen)
+		return &OpenError{in.Live, in.Started}
 	}
 	return i.write(in)
 }

@@ -92,7 +92,7 @@ func (o Options) planReplace(ctx context.Context, p *Plan) error {
 	p.Into, p.Run, p.Working = o.Live, run, cutover.Name(o.Live, cutover.Candidate, run)
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
-		err = fmt.Errorf("%s, begun %s: %w", o.Live, open.Started.UTC().Format(time.RFC3339), ErrOpen)
+		err = &OpenError{o.Live, open.Started}
 	}
 	if err != nil {
 		return err
@@ -137,6 +137,9 @@ func (o Options) intoService(ctx context.Context, r *Result, candidate pgdump.Ca
 	}
 	if r.Live != nil {
 		x.intent.Out = &Moved{OID: r.Live.OID, Name: o.Live, Aside: r.Aside, Comment: r.Live.Comment}
+	}
+	if r.Live == nil || o.Units != nil && len(r.Units) == 0 {
+		x.Gate = nil // nothing of the application runs: there is nobody to ask
 	}
 	err = x.run(ctx)
 	r.Gap, r.Ended, r.Downtime = x.swap.Gap, x.swap.Ended, time.Since(x.began)

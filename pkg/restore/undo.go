@@ -31,7 +31,7 @@ func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	p := UndoPlan{Run: cutover.Run(o.Now())}
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
-		err = fmt.Errorf("undo the restore of %s, begun %s: %w", o.Live, open.Started.UTC().Format(time.RFC3339), ErrOpen)
+		err = &OpenError{o.Live, open.Started}
 	}
 	if err != nil {
 		return p, err
@@ -93,6 +93,9 @@ func Undo(ctx context.Context, o Options) (UndoResult, error) {
 		In:  Moved{OID: plan.Back.OID, Name: plan.Back.Name, Comment: plan.Back.Origin.Comment},
 		Out: &Moved{OID: plan.Live.OID, Name: o.Live, Aside: plan.Aside, Comment: plan.Live.Comment},
 	}}
+	if o.Units != nil && len(plan.Units) == 0 {
+		x.Gate = nil
+	}
 	err = x.run(ctx)
 	r.Gap, r.Ended, r.Downtime, r.Unwell = x.swap.Gap, x.swap.Ended, time.Since(x.began), x.unwell
 	return r, err

@@ -88,7 +88,7 @@ func (c *rightsCheck) membership(tocs []*TOC, p Properties) func(context.Context
 		for _, toc := range tocs {
 			owners = append(owners, toc.Owners()...)
 			for _, e := range toc.OfType("DEFAULT ACL") {
-				owners = append(owners, rolesIn(e.Definition)...)
+				owners = append(owners, forRoles(e.Definition)...)
 			}
 		}
 		slices.Sort(owners)
@@ -98,13 +98,21 @@ func (c *rightsCheck) membership(tocs []*TOC, p Properties) func(context.Context
 			right = "SET"
 		}
 		for _, owner := range slices.Compact(owners) {
-			var member bool
-			err := c.conn.QueryRow(ctx, "SELECT coalesce((SELECT pg_has_role(oid, $2) AND pg_has_role(oid, 'USAGE') FROM pg_catalog.pg_roles WHERE rolname = $1), true)", owner, right).Scan(&member)
+			if strings.HasPrefix(owner, "pg_") {
+				continue // pg_database_owner: whoever is a member of the owner's role
+			}
+			var member, super bool
+			err := c.conn.QueryRow(ctx, `SELECT coalesce(bool_and(pg_has_role(oid, $2) AND pg_has_role(oid, 'USAGE')), true), coalesce(bool_or(rolsuper), false)
+				FROM pg_catalog.pg_roles WHERE rolname = $1`, owner, right).Scan(&member, &super)
 			if err != nil {
 				return err
 			}
-			if !member {
-				quoted := postgres.QuoteIdent(owner)
+			quoted := postgres.QuoteIdent(owner)
+			switch {
+			case member:
+			case super: // membership would make a superuser of it
+				c.superuser("what belongs to the superuser " + quoted)
+			default:
 				c.lacks("what belongs to role "+quoted, "GRANT "+quoted+" TO "+c.role+";")
 			}
 		}

@@ -40,7 +40,7 @@ func (c Candidate) Create(ctx context.Context, p Properties, note string) error 
 		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 		defer cancel()
 		create := p.Create(c.Name, server.Version)
-		if !server.Superuser {
+		if p.Owner != "" {
 			// Owners of tables need a right on the schema public that, before the
 			// privileges are loaded, only the owner of the database has.
 			create += " OWNER " + postgres.QuoteIdent(p.Owner)

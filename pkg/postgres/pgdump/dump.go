@@ -121,6 +121,7 @@ func childCmd(e *postgres.Endpoint, path string) (cmd proc.Cmd, done func(), err
 		Args: []string{"--dbname=" + e.Conninfo()},
 		Env:  e.Environ(),
 		As:   e.As(),
+		Dir:  "/", // the programs look at where they are, and complain where they may not
 	}
 	done = func() {}
 	passfile := e.Passfile()

@@ -65,6 +65,20 @@ func rolesOf(words []string) []string {
 	return roles
 }
 
+// forRoles are the roles after FOR ROLE only: those whose defaults are set.
+func forRoles(sql string) []string {
+	words := sqlWords(sql)
+	var roles []string
+	for i := 0; i+2 < len(words); i++ {
+		if words[i] == "FOR" && words[i+1] == "ROLE" {
+			if name, rest, ok := takeIdent(words[i+2]); ok && rest == "" {
+				roles = append(roles, name)
+			}
+		}
+	}
+	return roles
+}
+
 // sqlWords splits SQL into words, quoted names, strings and single signs.
 func sqlWords(sql string) []string {
 	var words []string
