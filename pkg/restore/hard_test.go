@@ -2,6 +2,8 @@ package restore_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
@@ -33,9 +36,13 @@ type hard struct {
 	name     string
 	database string   // its name; default: one of the test's own
 	create   string   // the rest of CREATE DATABASE
+	spaces   []string // tablespaces that it needs
 	files    []string // of testdata/hard
 	after    []string // SQL, each in a transaction of its own; %s is the quoted name of the database
 	said     []string // what the backup says that the set lacks
+	// from, if set, is where the database is backed up: not where it was made.
+	from     func(made *postgres.Endpoint) *postgres.Endpoint
+	dumpArgs []string // of the dumps that are compared
 	// permitted between the dump of the original and those of both restores.
 	permitted []permitted
 	// same are queries that must give the same on the original and on our restore: what pg_dump does not print.
@@ -86,6 +93,11 @@ var hardDatabases = []hard{
 	{name: "SQL_ASCII", create: "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'", files: []string{"legacy"}, after: []string{`INSERT INTO "Größe"."Maße" VALUES (9, E'\xfc\xff')`, `REFRESH MATERIALIZED VIEW "Größe"."größte"`}},
 	{name: "EUC_JP", create: "ENCODING 'EUC_JP' LC_COLLATE 'C' LC_CTYPE 'C'", files: []string{"japanese"}},
 	{name: "ICU", create: "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-u-co-phonebk' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'", files: []string{"legacy", "japanese"}},
+	{
+		name: "tablespaces", create: "TABLESPACE hard_space", spaces: []string{"hard_space", `Hard "odd" space`}, files: []string{"spaces"}, same: []string{
+			"SELECT string_agg(format('%s %s', c.oid::regclass, spcname), ', ' ORDER BY c.oid::regclass::text) FROM pg_class c LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE relnamespace = 'public'::regnamespace",
+		},
+	},
 }
 
 // Promise: whatever a database holds, it is backed up, drilled, restored and
@@ -120,7 +132,13 @@ func makeHardRoles(t *testing.T) {
 func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	t.Helper()
 	admin := scratchtest.Connect(t, server, "postgres", scratch.Superuser)
+	for _, name := range h.spaces {
+		makeSpace(t, server, admin, name)
+	}
 	source := h.make(t, admin)
+	if h.from != nil {
+		source = h.from(source)
+	}
 	c := open(t, t.TempDir())
 	runner := scratchtest.Runner()
 	made, err := backup.Database(t.Context(), backup.DatabaseOptions{
@@ -149,7 +167,7 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	}
 	stock := h.stock(t, source, admin)
 
-	original, ours, theirs := plainDump(t, source), plainDump(t, admin.WithDatabase(into)), plainDump(t, stock)
+	original, ours, theirs := h.dump(t, source), h.dump(t, admin.WithDatabase(into)), h.dump(t, stock)
 	h.compare(t, original, ours)
 	if difference := differences(theirs, ours); len(difference) > 0 {
 		t.Errorf("our restore and the stock one differ:\n%s", shorten(difference))
@@ -173,6 +191,32 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 const materialized = `SELECT string_agg(format('%s %s %s', matviewname, ispopulated,
 	CASE WHEN ispopulated THEN query_to_xml(format('SELECT count(*), sum(hashtext(t::text)) FROM %I.%I t', schemaname, matviewname), true, true, '')::text END), ' ' ORDER BY matviewname) FROM pg_matviews`
 
+// Promise: a restore that is broken off leaves nothing, even when subscriptions,
+// which the server would not drop with the database, were restored already; and
+// what they subscribe to is not asked.
+func TestHardBrokenOff(t *testing.T) {
+	t.Parallel()
+	e := scratchtest.Database(t, "CREATE TABLE t (id int)")
+	scratchtest.Exec(t, e, "CREATE SUBSCRIPTION broken_off CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false)", `CREATE SUBSCRIPTION "Odd ""one""" CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
+	c := open(t, t.TempDir())
+	o := options(t, c, save(t, c, e, nil), scratchtest.Name("broken off"))
+	dropHard(t, o.Admin, e.Database())
+	ctx, enough := context.WithCancelCause(t.Context())
+	stop := errors.New("enough")
+	o.Step = func(name string) {
+		if name == "loaded post-data" {
+			enough(stop)
+		}
+	}
+	r, err := restore.Into(ctx, o)
+	if !errors.Is(err, stop) || strings.Contains(err.Error(), "drop") {
+		t.Errorf("got %v", err)
+	}
+	if left, err := pgdump.Exists(t.Context(), o.Admin, r.Working); left || err != nil {
+		t.Errorf("%s is left, %v", r.Working, err)
+	}
+}
+
 // make makes the original.
 func (h hard) make(t *testing.T, admin *postgres.Endpoint) *postgres.Endpoint {
 	t.Helper()
@@ -193,6 +237,17 @@ func (h hard) make(t *testing.T, admin *postgres.Endpoint) *postgres.Endpoint {
 		return all
 	}()...)
 	return e
+}
+
+// makeSpace makes a tablespace in a directory of the server's user.
+func makeSpace(t *testing.T, server *scratch.Cluster, admin *postgres.Endpoint, name string) {
+	t.Helper()
+	dir := shortDir(t)
+	if server.User != nil {
+		must(t, os.Chown(dir, int(server.User.UID), int(server.User.GID)))
+	}
+	scratchtest.Exec(t, admin, "CREATE TABLESPACE "+postgres.QuoteIdent(name)+" LOCATION "+postgres.QuoteLiteral(dir))
+	t.Cleanup(func() { scratchtest.Exec(background{t}, admin, "DROP TABLESPACE "+postgres.QuoteIdent(name)) })
 }
 
 // dropHard drops a database in the end, with its subscriptions, which would forbid it.
@@ -246,10 +301,10 @@ func client(t testing.TB, e *postgres.Endpoint, program string, args ...string) 
 	return string(out)
 }
 
-// plainDump is everything that pg_dump prints of a database.
-func plainDump(t testing.TB, e *postgres.Endpoint) string {
+// dump is everything that pg_dump prints of a database.
+func (h hard) dump(t testing.TB, e *postgres.Endpoint) string {
 	t.Helper()
-	return client(t, e, "pg_dump", "--restrict-key=test")
+	return client(t, e, "pg_dump", append([]string{"--restrict-key=test"}, h.dumpArgs...)...)
 }
 
 // compare finds what is not permitted, and what is permitted for nothing.
