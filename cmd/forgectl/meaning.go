@@ -38,6 +38,10 @@ type mapping struct {
 // more particular stands higher.
 func mappings() []mapping {
 	return []mapping{
+		// What leaves an exchange open outweighs its causes.
+		{isA[*restore.UnfinishedError], exitCritical, func(err error) string {
+			return "forgectl restore resume --database " + shellWord(find[*restore.UnfinishedError](err).Live)
+		}},
 		{isA[*job.TimeoutError], exitCritical, say("a longer --timeout")},
 		{is(context.DeadlineExceeded), exitCritical, nil},
 		{is(lock.ErrHeld), exitLocked, say("forgectl history")},
@@ -104,6 +108,9 @@ func mappings() []mapping {
 			}
 			return "look at the application's log; forgectl restore drop-old --database " + shellWord(e.Live) + " lists what was kept"
 		}},
+		{is(restore.ErrElsewhere), exitLocked, say("forgectl history, here and on other hosts")},
+		{isA[*restore.AdminError], exitUnknown, say("name another database of the server, such as postgres: database.admin_url")},
+		{is(cutover.ErrOther), exitCritical, say("nothing was changed; look who else is at work, then run it again")},
 		{isA[*restore.OpenError], exitCritical, func(err error) string {
 			return "forgectl restore resume --database " + shellWord(find[*restore.OpenError](err).Live)
 		}},

@@ -26,7 +26,7 @@ comes back when the application is not well. The same for an undo.
 Without such a record there is nothing to do, and nothing is said.
 
 With -o json: {"database", "action", "stage", "outcome", "live"}; outcome is finished,
-undone or nothing open, live is restored or old.`,
+undone or nothing open, live is restored, old or other.`,
 		Example: `  forgectl doctor
   forgectl restore resume`,
 		Annotations: operationCodes(),
@@ -74,6 +74,9 @@ func (a *App) resumeRestore(ctx context.Context) error {
 			}
 			shown := resumedRestore{live, open.Action, string(open.Stage), string(done.Outcome), done.Live}
 			run.Fact("outcome", shown.Outcome)
+			if done.Unwell != nil {
+				run.Warn(fmt.Sprintf("the application is not well: %v", done.Unwell))
+			}
 			return result{JSON: shown, Text: func(s *ui.Streams) error {
 				_, err := fmt.Fprintf(s.Out, "the %s of %s is %s: the %s database is live, its units run\n", open.Action, s.Bold(ui.Printable(live)), shown.Outcome, shown.Live)
 				return err

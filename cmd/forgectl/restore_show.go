@@ -106,10 +106,11 @@ func (a *App) confirmRestore(ctx context.Context, p restore.Plan) error {
 			return err
 		}
 	}
+	question := fmt.Sprintf("Replace the live database %s on %s?", p.Into, p.Server)
 	if p.Live == nil {
-		return nil
+		question = fmt.Sprintf("Make the database %s on %s, and %s?", p.Into, p.Server, things(len(p.Roles), "role"))
 	}
-	return a.Confirm(ctx, fmt.Sprintf("Replace the live database %s on %s?", p.Into, p.Server), p.Into)
+	return a.Confirm(ctx, question, p.Into)
 }
 
 func planTable(s *ui.Streams, p restore.Plan) error {

@@ -15,7 +15,7 @@ import (
 // properties, under the name final. Until then it carries a mark that says what
 // it is; whatever fails, it is dropped again.
 func (o Options) build(ctx context.Context, r *Result, candidate pgdump.Candidate, final string) error {
-	mark := cutover.Origin{Forgectl: cutover.Candidate, Of: r.Into, Run: cutover.Run(o.Now()), Set: r.Source}
+	mark := cutover.Origin{Forgectl: cutover.Candidate, Of: r.Into, Run: r.started, Set: r.Source}
 	if err := candidate.Create(ctx, r.Properties, mark.String()); err != nil {
 		return err // and there is none
 	}

@@ -57,6 +57,16 @@ func (e *ReturnedError) Unwrap() []error {
 // come back to say which name belongs to which database.
 var errUndetermined = errors.New("nobody knows which database is live: the server does not answer")
 
+// UnfinishedError says what an exchange could not end. Its intent stays: Resume
+// goes on from there.
+type UnfinishedError struct {
+	Live string
+	Err  error
+}
+
+func (e *UnfinishedError) Error() string { return e.Err.Error() }
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
 // OpenError says which exchange has not ended. It is ErrOpen.
 type OpenError struct {
 	Live  string
@@ -80,14 +90,28 @@ type exchange struct {
 	unwell error // why the application is not well after an undo
 }
 
-// backTime bounds each step of putting things back, which goes on when the
-// context of the run has ended.
+// backTime bounds, for each unit and for the swap, how long things are put back,
+// which goes on when the context of the run has ended.
 const backTime = 5 * time.Minute
+
+func (x *exchange) backTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), time.Duration(2*len(x.intent.Units)+1)*backTime)
+}
+
+func (x *exchange) unfinished(err error) error { return &UnfinishedError{x.intent.Live, err} }
+
+// errNoManager: an intent of a time when there was one.
+var errNoManager = errors.New("units have to be started or stopped, but no service manager is configured")
 
 // run exchanges the databases: units stopped, names swapped, units started, the
 // application asked. After an error everything is as it was before, or the error
 // says what is not; only a process that dies leaves its intent.
 func (x *exchange) run(ctx context.Context) error {
+	release, err := holdName(ctx, x.Admin, x.intent.Live)
+	if err != nil {
+		return err
+	}
+	defer release()
 	x.intent.Stage = Stopping
 	if err := x.Intents.begin(x.intent); err != nil {
 		return err
@@ -103,7 +127,7 @@ func (x *exchange) run(ctx context.Context) error {
 	x.Report("swap", x.describe())
 	swapped, err := x.swapIn(ctx)
 	if errors.Is(err, errUndetermined) {
-		return err // the intent stays: resume finds out
+		return x.unfinished(err)
 	}
 	if !swapped {
 		return x.abandon(ctx, err)
@@ -125,6 +149,9 @@ func (x *exchange) stop(ctx context.Context) error {
 	}
 	if len(x.intent.Units) == 0 {
 		return nil
+	}
+	if x.Units == nil {
+		return errNoManager
 	}
 	err := x.Units.Stop(ctx, x.intent.Units)
 	x.Step("stopped")
@@ -151,9 +178,9 @@ func (x *exchange) swapIn(ctx context.Context) (swapped bool, err error) {
 			origin.Forgectl = cutover.Undone
 		}
 		mark := origin.String()
-		renames = append(renames, cutover.Rename{From: x.intent.Live, To: out.Aside, Comment: &mark})
+		renames = append(renames, cutover.Rename{From: x.intent.Live, To: out.Aside, OID: out.OID, Comment: &mark})
 	}
-	renames = append(renames, cutover.Rename{From: in.Name, To: x.intent.Live, Comment: &in.Comment})
+	renames = append(renames, cutover.Rename{From: in.Name, To: x.intent.Live, OID: in.OID, Comment: &in.Comment})
 	return x.rename(ctx, renames, in.OID)
 }
 
@@ -179,7 +206,17 @@ func (x *exchange) settle(ctx context.Context) error {
 	if err := x.advance(Starting); err != nil {
 		x.Logger.Warn("intent not updated", "error", err) // Swapping says as much to whoever resumes
 	}
-	err := x.start(ctx)
+	starting := ctx
+	if x.intent.Action == actionUndo { // nothing goes back: what was begun is seen through
+		var cancel context.CancelFunc
+		starting, cancel = x.backTimeout(ctx)
+		defer cancel()
+	}
+	err := x.start(starting)
+	if err != nil && x.intent.Action == actionUndo {
+		// The intent stays: the units are to be seen to.
+		return x.unfinished(fmt.Errorf("%s is swapped, but its units do not start: %w", x.intent.Live, err))
+	}
 	if err == nil {
 		x.Step("started")
 		err = x.ask(ctx)
@@ -207,6 +244,9 @@ func (x *exchange) start(ctx context.Context) error {
 	if len(x.intent.Units) == 0 {
 		return nil
 	}
+	if x.Units == nil {
+		return errNoManager
+	}
 	return x.Units.Start(ctx, x.intent.Units)
 }
 
@@ -223,11 +263,11 @@ func (x *exchange) abandon(ctx context.Context, reason error) error {
 	if ctx.Err() != nil {
 		reason = context.Cause(ctx)
 	}
-	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
+	back, cancel := x.backTimeout(ctx)
 	defer cancel()
 	if err := x.start(back); err != nil {
 		// The intent stays: the units are to be seen to.
-		return fmt.Errorf("%w; and the units that were stopped do not start: %w", reason, err)
+		return x.unfinished(fmt.Errorf("%w; and the units that were stopped do not start: %w", reason, err))
 	}
 	return errors.Join(reason, x.Intents.end(x.intent))
 }
@@ -237,9 +277,14 @@ func (x *exchange) back(ctx context.Context, reason error) error {
 	if x.intent.Out == nil {
 		// There was none before: a database with an application that is not well
 		// beats no database at all.
+		again, cancel := x.backTimeout(ctx)
+		defer cancel()
+		if err := x.start(again); err != nil {
+			return x.unfinished(fmt.Errorf("%s is restored, but: %w", x.intent.Live, errors.Join(reason, err)))
+		}
 		return errors.Join(fmt.Errorf("%s is restored, but: %w", x.intent.Live, reason), x.Intents.end(x.intent))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*backTime)
+	ctx, cancel := x.backTimeout(ctx)
 	defer cancel()
 	x.Report("back", reason.Error())
 	if err := x.advance(Returning); err != nil {
@@ -250,7 +295,7 @@ func (x *exchange) back(ctx context.Context, reason error) error {
 	returned, err := x.swapBack(ctx, kept)
 	if !returned {
 		// The intent stays, so that resume can try again.
-		return errors.Join(fmt.Errorf("%s is the restored database, and the old one could not be put back: %w", x.intent.Live, reason), err, trouble, x.start(ctx))
+		return x.unfinished(errors.Join(fmt.Errorf("%s is the restored database, and the old one could not be put back: %w", x.intent.Live, reason), err, trouble, x.start(ctx)))
 	}
 	x.Step("swapped back")
 	trouble = errors.Join(trouble, x.start(ctx))
@@ -265,8 +310,8 @@ func (x *exchange) swapBack(ctx context.Context, kept string) (bool, error) {
 	mark := cutover.Origin{Forgectl: cutover.Failed, Of: x.intent.Live, Run: x.intent.Run, Set: x.intent.Set, Comment: in.Comment}.String()
 	x.Report("swap", fmt.Sprintf("%s becomes %s, %s becomes %s", x.intent.Live, kept, out.Aside, x.intent.Live))
 	return x.rename(ctx, []cutover.Rename{
-		{From: x.intent.Live, To: kept, Comment: &mark},
-		{From: out.Aside, To: x.intent.Live, Comment: &out.Comment},
+		{From: x.intent.Live, To: kept, OID: in.OID, Comment: &mark},
+		{From: out.Aside, To: x.intent.Live, OID: out.OID, Comment: &out.Comment},
 	}, out.OID)
 }
 
@@ -277,6 +322,21 @@ func nameOf(ctx context.Context, admin *postgres.Endpoint, oid uint32) (string, 
 		return "", err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	// A session that was cut off may still be renaming it, and commit: what it has not decided yet is nobody's answer.
+	for held := true; held; {
+		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'object' AND classid = 'pg_catalog.pg_database'::regclass
+			AND objid = $1 AND mode = 'AccessExclusiveLock' AND granted)`, oid).Scan(&held)
+		if err == nil && held {
+			select {
+			case <-ctx.Done():
+				err = fmt.Errorf("another session holds its name: %w", context.Cause(ctx))
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		if err != nil {
+			return "", fmt.Errorf("look up database %d: %w", oid, err)
+		}
+	}
 	var name string
 	err = conn.QueryRow(ctx, "SELECT coalesce((SELECT datname::text FROM pg_catalog.pg_database WHERE oid = $1), '')", oid).Scan(&name)
 	if err != nil {
@@ -284,6 +344,30 @@ func nameOf(ctx context.Context, admin *postgres.Endpoint, oid uint32) (string, 
 	}
 	return name, nil
 }
+
+// holdName keeps other exchanges of a database away, of whatever user and host:
+// the server itself knows of this one as long as the connection lives.
+func holdName(ctx context.Context, admin *postgres.Endpoint, live string) (release func(), err error) {
+	conn, err := admin.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release = func() { _ = conn.Close(context.WithoutCancel(ctx)) }
+	var held bool
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock(hashtextextended('forgectl exchange ' || $1, 0))", live).Scan(&held)
+	if err == nil && !held {
+		err = fmt.Errorf("%s: %w", live, ErrElsewhere)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// ErrElsewhere means that another process, perhaps of another user or host,
+// exchanges the same database.
+var ErrElsewhere = errors.New("another forgectl is exchanging it")
 
 // oidOf is the OID of the database with that name.
 func oidOf(ctx context.Context, admin *postgres.Endpoint, name string) (uint32, error) {

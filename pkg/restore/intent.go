@@ -80,7 +80,7 @@ func (i Intents) begin(in Intent) error {
 	if err := atomicfile.MkdirAll(i.Dir, 0o700); err != nil {
 		return fmt.Errorf("record intent: %w", err)
 	}
-	if _, err := os.Lstat(i.path(in.Live)); err == nil {
+	if _, err := os.Lstat(i.path(in.Live)); !errors.Is(err, fs.ErrNotExist) {
 		return &OpenError{in.Live, in.Started}
 	}
 	return i.write(in)

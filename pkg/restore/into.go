@@ -10,7 +10,8 @@ import (
 // PlanInto is what Into finds out before it changes anything.
 func PlanInto(ctx context.Context, o Options) (Plan, error) {
 	o = o.withDefaults()
-	p := Plan{Into: o.Into, Working: cutover.Name(o.Into, cutover.Candidate, cutover.Run(o.Now()))}
+	run := cutover.Run(o.Now())
+	p := Plan{Into: o.Into, Working: cutover.Name(o.Into, cutover.Candidate, run), started: run}
 	err := o.prepare(ctx, &p)
 	return p, err
 }

@@ -87,6 +87,7 @@ type Plan struct {
 	Passwordless []string
 
 	roleScript []string // what makes them
+	started    string   // the run in Working
 	dataDir    string   // of the server
 }
 
@@ -168,6 +169,8 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
+	// A backup of a database that an earlier restore had moved aside carries its mark.
+	contents.properties.Comment = cutover.Plain(contents.properties.Comment)
 	p.Properties, p.Owner, p.Choice = contents.properties, contents.properties.Owner, contents.choice
 	p.Fingerprint = p.Choice.Fingerprint(src.fingerprint())
 	if p.Choice != nil {
@@ -186,6 +189,9 @@ func (o Options) checkServer(ctx context.Context, p *Plan, source facts) error {
 		return err
 	}
 	server, err := postgres.Facts(ctx, conn)
+	if err == nil {
+		err = postgres.RefusePooler(ctx, o.Admin, conn)
+	}
 	_ = conn.Close(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
@@ -238,7 +244,7 @@ func shareOf(bytes int64, some, all *catalog.Fingerprint) int64 {
 func (o Options) checkNames(ctx context.Context, p *Plan) error {
 	names := []string{p.Working, p.Into}
 	if p.Live != nil {
-		names = []string{p.Working, p.Aside}
+		names = []string{p.Working, cutover.Name(p.Into, cutover.Before, p.Run), cutover.Name(p.Into, cutover.Failed, p.Run)}
 	}
 	for _, name := range names {
 		exists, err := pgdump.Exists(ctx, o.Admin, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
@@ -71,6 +72,9 @@ func Replace(ctx context.Context, o Options) (Result, error) {
 	}
 	candidate := pgdump.Candidate{Admin: o.Admin, Name: r.Working}
 	if err := o.build(ctx, &r, candidate, r.Working); err != nil {
+		if len(r.Roles) > 0 {
+			err = fmt.Errorf("%w (roles were made, and stay: %s)", err, strings.Join(r.Roles, ", "))
+		}
 		return r, err
 	}
 	if err := o.intoService(ctx, &r, candidate); err != nil {
@@ -88,8 +92,17 @@ func PlanReplace(ctx context.Context, o Options) (Plan, error) {
 }
 
 func (o Options) planReplace(ctx context.Context, p *Plan) error {
-	run := cutover.Run(o.Now())
-	p.Into, p.Run, p.Working = o.Live, run, cutover.Name(o.Live, cutover.Candidate, run)
+	if o.Admin.Database() == o.Live {
+		return &AdminError{o.Live}
+	}
+	run, warning, err := o.nextRun(ctx)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		p.Warnings = append(p.Warnings, warning)
+	}
+	p.Into, p.Run, p.started, p.Working = o.Live, run, run, cutover.Name(o.Live, cutover.Candidate, run)
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
 		err = &OpenError{o.Live, open.Started}
@@ -109,7 +122,7 @@ func (o Options) planReplace(ctx context.Context, p *Plan) error {
 			return &UnendableError{Live: o.Live, Sessions: p.Live.Unendable, Prepared: p.Live.Prepared}
 		}
 		for _, s := range p.Live.Slots {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("replication slot %s stays with %s: its reader goes on there", s, p.Aside))
+			p.Warnings = append(p.Warnings, fmt.Sprintf("replication slot %s stays with %s and keeps WAL from now on: point its reader there, or drop it (SELECT pg_drop_replication_slot('%s')); the restored database has none", s, p.Aside, s))
 		}
 		for _, s := range p.Live.Subscriptions {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("subscription %s stays with %s and goes on there; the restored one is made disabled", s, p.Aside))
@@ -124,12 +137,66 @@ func (o Options) planReplace(ctx context.Context, p *Plan) error {
 	return nil
 }
 
+// AdminError means that the connection for restores leads to the very database
+// that is to be renamed.
+type AdminError struct{ Live string }
+
+func (e *AdminError) Error() string {
+	return "the admin connection is to " + e.Live + " itself, which cannot be renamed then"
+}
+
+// nextRun names this exchange by its start, and later than every one before it,
+// also when the clock has gone back: undo looks for the newest.
+func (o Options) nextRun(ctx context.Context) (run, warning string, err error) {
+	kept, err := cutover.ListKept(ctx, o.Admin, o.Live)
+	if err != nil {
+		return "", "", err
+	}
+	now := o.Now()
+	run = cutover.Run(now)
+	for _, k := range kept {
+		if at, err := cutover.ParseRun(k.Origin.Run); err == nil && k.Origin.Run >= run {
+			run = cutover.Run(at.Add(time.Second))
+			if at.After(now.Add(time.Minute)) {
+				warning = fmt.Sprintf("%s is of %s, which is still to come: has the clock gone back?", k.Name, at.Format(time.RFC3339))
+			}
+		}
+	}
+	return run, warning, nil
+}
+
+// lookAgain asks once more what may have changed while the candidate was loaded:
+// the operator has stopped units or started some, and sessions come and go.
+func (o Options) lookAgain(ctx context.Context, r *Result) error {
+	live, err := cutover.Inspect(ctx, o.Admin, o.Live)
+	if err != nil {
+		return err
+	}
+	switch {
+	case (live == nil) != (r.Live == nil) || live != nil && live.OID != r.Live.OID:
+		return fmt.Errorf("%s: %w", o.Live, cutover.ErrOther)
+	case live != nil && len(live.Unendable)+len(live.Prepared) > 0:
+		return &UnendableError{Live: o.Live, Sessions: live.Unendable, Prepared: live.Prepared}
+	}
+	r.Live = live
+	if o.Units == nil {
+		return nil
+	}
+	if r.Units, err = o.Units.Running(ctx); err != nil {
+		return fmt.Errorf("ask which units run: %w", err)
+	}
+	return nil
+}
+
 // intoService exchanges the complete candidate with what is live.
 func (o Options) intoService(ctx context.Context, r *Result, candidate pgdump.Candidate) error {
+	if err := o.lookAgain(ctx, r); err != nil {
+		return errors.Join(err, candidate.Drop(ctx))
+	}
 	x := &exchange{Options: o, intent: Intent{
 		Action: actionRestore, Run: r.Run, Live: o.Live, Server: o.Admin.String(), Set: r.Source, Started: o.Now().UTC(),
 		Host: o.Host, PID: o.PID, Units: r.Units,
-		In: Moved{Name: r.Working, Comment: r.Properties.Comment},
+		In: Moved{Name: r.Working, Comment: cutover.Plain(r.Properties.Comment)},
 	}}
 	var err error
 	if x.intent.In.OID, err = oidOf(ctx, o.Admin, r.Working); err != nil {

@@ -28,7 +28,14 @@ type UndoPlan struct {
 // again.
 func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	o = o.withDefaults()
-	p := UndoPlan{Run: cutover.Run(o.Now())}
+	var p UndoPlan
+	if o.Admin.Database() == o.Live {
+		return p, &AdminError{o.Live}
+	}
+	var err error
+	if p.Run, _, err = o.nextRun(ctx); err != nil {
+		return p, err
+	}
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
 		err = &OpenError{o.Live, open.Started}

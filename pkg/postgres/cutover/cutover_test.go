@@ -292,10 +292,47 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// Promise: a database that somebody has renamed is none of ours any more, whatever
+// its comment says: above all the one that was put back into service by hand.
+func TestRenamedByHand(t *testing.T) {
+	p := newPair(t, scratchtest.Name("byhand"))
+	if _, err := cutover.Swap(t.Context(), p.swap(cutover.Options{})); err != nil {
+		t.Fatal(err)
+	}
+	bad := p.live + "_bad"
+	scratchtest.Drop(t, bad)
+	scratchtest.Exec(t, p.admin, "ALTER DATABASE "+p.live+" RENAME TO "+bad, "ALTER DATABASE "+p.before+" RENAME TO "+p.live)
+	kept, err := cutover.ListKept(t.Context(), p.admin, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kept {
+		if k.Name == p.live {
+			t.Error("the live database is taken for a kept one")
+		}
+	}
+	names, err := cutover.Databases(t.Context(), p.admin)
+	if err != nil || !slices.Contains(names, p.live) {
+		t.Errorf("the live database is not among those in use: %q, %v", names, err)
+	}
+}
+
+// Promise: names that have changed hands since they were looked at are left alone.
+func TestSwapOther(t *testing.T) {
+	p := newPair(t, scratchtest.Name("other"))
+	o := p.swap(cutover.Options{})
+	o.Renames[1].OID = 1
+	if _, err := cutover.Swap(t.Context(), o); !errors.Is(err, cutover.ErrOther) {
+		t.Errorf("%v", err)
+	}
+	p.mustBeUntouched(t)
+}
+
 // Promise: what is backed up with all of a server is what is in use.
 func TestDatabases(t *testing.T) {
 	p := newPair(t, scratchtest.Name("all"))
-	scratchtest.Exec(t, p.admin, "COMMENT ON DATABASE "+p.candidate+" IS "+postgres.QuoteLiteral(p.origin().String()))
+	mark := cutover.Origin{Forgectl: cutover.Candidate, Of: p.live, Run: p.run}
+	scratchtest.Exec(t, p.admin, "COMMENT ON DATABASE "+p.candidate+" IS "+postgres.QuoteLiteral(mark.String()))
 	names, err := cutover.Databases(t.Context(), p.admin)
 	if err != nil || !slices.Contains(names, p.live) || !slices.Contains(names, "postgres") || slices.Contains(names, p.candidate) || slices.Contains(names, "template1") {
 		t.Errorf("%q, %v", names, err)

@@ -56,8 +56,26 @@ func ParseOrigin(comment string) (Origin, bool) {
 	return Origin{}, false
 }
 
+// gave reports whether a database has the name that goes with its origin. One
+// that somebody has renamed, back into service or to keep it, is none of ours any
+// more, whatever its comment still says.
+func (o Origin) gave(name string) bool { return o.Of != "" && name == Name(o.Of, o.Forgectl, o.Run) }
+
+// Plain is a comment without an origin: what it was when the database was live.
+func Plain(comment string) string {
+	if o, ours := ParseOrigin(comment); ours {
+		return o.Comment
+	}
+	return comment
+}
+
 // Run names a restore by its start.
 func Run(start time.Time) string { return strings.ToLower(start.UTC().Format("20060102T150405Z")) }
+
+// ParseRun is the start that Run was given.
+func ParseRun(run string) (time.Time, error) {
+	return time.Parse("20060102T150405Z", strings.ToUpper(run))
+}
 
 // Name is the name of a database in a role: cut at a character boundary so that
 // it fits into the 63 bytes that PostgreSQL allows.
@@ -74,7 +92,8 @@ type Kept struct {
 	Origin   Origin
 }
 
-// ListKept lists the databases of a server that carry an Origin, by name; of, if
+// ListKept lists the databases of a server that carry an Origin and the name that
+// goes with it, by name; of, if
 // not empty, those that belong to one live database.
 func ListKept(ctx context.Context, admin *postgres.Endpoint, of string) ([]Kept, error) {
 	conn, err := admin.Connect(ctx)
@@ -100,7 +119,7 @@ func ListKept(ctx context.Context, admin *postgres.Endpoint, of string) ([]Kept,
 	}
 	var kept []Kept
 	for _, k := range all {
-		if k.Origin.Of != "" && (of == "" || k.Origin.Of == of) {
+		if k.Origin.gave(k.Name) && (of == "" || k.Origin.Of == of) {
 			kept = append(kept, k)
 		}
 	}
@@ -150,7 +169,7 @@ func Databases(ctx context.Context, e *postgres.Endpoint) ([]string, error) {
 		if err := rows.Scan(&name, &comment); err != nil {
 			return nil, fmt.Errorf("list databases: %w", err)
 		}
-		if _, left := ParseOrigin(comment); !left {
+		if o, _ := ParseOrigin(comment); !o.gave(name) {
 			names = append(names, name)
 		}
 	}

@@ -14,10 +14,12 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 )
 
-// Rename is one step of a swap. Comment, if not nil, replaces the comment of the
+// Rename is one step of a swap. OID, if not 0, says which database must have the
+// name From: names change hands. Comment, if not nil, replaces the comment of the
 // database; an empty one removes it.
 type Rename struct {
 	From, To string
+	OID      uint32
 	Comment  *string
 }
 
@@ -59,6 +61,10 @@ func (e *BusyError) Error() string { return fmt.Sprintf("rename %s: %v", e.Datab
 // Unwrap makes errors.Is(err, ErrBusy) true and keeps the cause.
 func (e *BusyError) Unwrap() []error { return []error{ErrBusy, e.Err} }
 
+// ErrOther means that a database is not the one that was looked at before:
+// somebody has renamed or replaced it meanwhile. Nothing was changed.
+var ErrOther = errors.New("another database has the name by now")
+
 // ErrUnknownOutcome means that the connection was lost while the transaction was
 // being committed: ask the server which names it has.
 var ErrUnknownOutcome = errors.New("connection lost during commit: the swap may have happened or not")
@@ -86,6 +92,9 @@ func Swap(ctx context.Context, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("swap databases: %w", err)
 	}
 	defer func() { _ = ender.Close(context.WithoutCancel(ctx)) }()
+	if err := postgres.RefusePooler(ctx, o.Admin, renamer); err != nil {
+		return Result{}, fmt.Errorf("swap databases: %w", err)
+	}
 	s := &swap{Options: o, renamer: renamer, ender: ender}
 	result, err := s.run(ctx)
 	if err != nil {
@@ -125,7 +134,7 @@ func (s *swap) run(ctx context.Context) (Result, error) {
 	defer cancel()
 	if _, err := s.renamer.Exec(commit, "COMMIT"); err != nil {
 		var refused *pgconn.PgError
-		if errors.As(err, &refused) {
+		if errors.As(err, &refused) && refused.Severity == "ERROR" {
 			return s.result, fmt.Errorf("commit: %w", err)
 		}
 		return s.result, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
@@ -169,6 +178,9 @@ func (s *swap) rename(ctx context.Context, r Rename) error {
 	if s.locked.IsZero() {
 		s.locked = time.Now()
 	}
+	if err := s.checkIdentity(ctx, r); err != nil {
+		return err
+	}
 	if r.Comment == nil {
 		return nil
 	}
@@ -178,6 +190,18 @@ func (s *swap) rename(ctx context.Context, r Rename) error {
 	}
 	if _, err := s.renamer.Exec(ctx, "COMMENT ON DATABASE "+postgres.QuoteIdent(r.To)+" IS "+comment); err != nil {
 		return fmt.Errorf("mark %s: %w", r.To, err)
+	}
+	return nil
+}
+
+// checkIdentity: what has just been renamed is what was meant.
+func (s *swap) checkIdentity(ctx context.Context, r Rename) error {
+	var oid uint32
+	if err := s.renamer.QueryRow(ctx, "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1", r.To).Scan(&oid); err != nil {
+		return fmt.Errorf("look at %s again: %w", r.To, err)
+	}
+	if r.OID != 0 && oid != r.OID {
+		return fmt.Errorf("rename %s: %w", r.From, ErrOther)
 	}
 	return nil
 }
@@ -245,7 +269,8 @@ WITH concerned AS MATERIALIZED (
 	SELECT a.pid FROM pg_catalog.pg_stat_activity a
 	JOIN pg_catalog.pg_database d ON d.oid = a.datid
 	JOIN pg_catalog.pg_locks l ON l.locktype = 'object' AND l.classid = 'pg_catalog.pg_database'::regclass AND l.objid = d.oid
-	WHERE d.datname = $1 AND l.pid = $2 AND l.mode = 'AccessExclusiveLock' AND l.granted AND a.pid NOT IN ($2, pg_backend_pid()))
+	WHERE d.datname = $1 AND l.pid = $2 AND l.mode = 'AccessExclusiveLock' AND l.granted AND a.pid NOT IN ($2, pg_backend_pid())
+		AND a.usesysid IS NOT NULL) -- autovacuum is nobody's: ALTER DATABASE sends it away, and only a superuser could end it
 SELECT pid FROM concerned WHERE pg_catalog.pg_terminate_backend(pid)`
 
 func errorCode(err error) string {

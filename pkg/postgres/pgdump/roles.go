@@ -172,7 +172,8 @@ func (s RoleScript) Making(roles []string) []string {
 	var all []string
 	for _, verb := range roleVerbs {
 		for _, one := range s.statements {
-			if one.verb == verb && slices.ContainsFunc(one.roles, func(r string) bool { return slices.Contains(roles, r) }) {
+			// The role that a statement changes is its last: a membership is the member's.
+			if one.verb == verb && slices.Contains(roles, one.roles[len(one.roles)-1]) {
 				all = append(all, one.sql)
 			}
 		}
