@@ -128,8 +128,8 @@ func TestRestores(t *testing.T) {
 	scratchtest.Exec(t, superuser, findings[0].Remedy...)
 	wants(t, h.only("restores"), "ok: can make databases and exchange "+h.Database)
 
-	kept := scratchtest.Database(t)
 	origin := cutover.Origin{Forgectl: cutover.Before, Of: h.Database, Run: "20261123t020000z"}
+	kept := scratchtest.NamedDatabase(t, cutover.Name(origin.Of, origin.Forgectl, origin.Run))
 	scratchtest.Exec(t, kept, "COMMENT ON DATABASE "+kept.Database()+" IS "+postgres.QuoteLiteral(origin.String()))
 	wants(t, h.only("kept"), "info: keeps database "+kept.Database()+", 7.")
 	if got := h.only("kept"); got[0].Remedy[0] != "forgectl restore drop-old" || !strings.Contains(got[0].Message, "MiB") {
