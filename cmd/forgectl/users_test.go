@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -37,8 +39,7 @@ func TestUsersTakeTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forgectl := func(as *proc.Credential, state string, args ...string) {
-		t.Helper()
+	start := func(as *proc.Credential, state string, args ...string) (string, error) {
 		cmd := exec.Command(program, args...)
 		cmd.Dir = "/"
 		cmd.Env = []string{
@@ -50,7 +51,12 @@ func TestUsersTakeTurns(t *testing.T) {
 		if as != nil {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.UID, Gid: as.GID}}
 		}
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	forgectl := func(as *proc.Credential, state string, args ...string) {
+		t.Helper()
+		if out, err := start(as, state, args...); err != nil {
 			t.Fatalf("%v as %v: %v\n%s", args, as, err, out)
 		}
 	}
@@ -59,6 +65,16 @@ func TestUsersTakeTurns(t *testing.T) {
 		forgectl(owner, "owner/state", "backup", "verify", "--level", "decode")
 		forgectl(owner, "owner/state", "backup", "db")
 		forgectl(nil, "root", "backup", "verify", "--all")
+	}
+	// A third one may not even look.
+	stranger, err := proc.LookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := start(stranger, "nobody", "backup", "list")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUnknown || !strings.Contains(out, "permission denied\nhint: run it as root or as the owner of the repository\n") {
+		t.Errorf("as nobody: %v\n%s", err, out)
 	}
 	err = filepath.WalkDir(filepath.Join(place, "repository"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
