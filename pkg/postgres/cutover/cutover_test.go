@@ -231,6 +231,31 @@ func TestSwapBusy(t *testing.T) {
 	})
 }
 
+// Promise: a long transaction does not hold a swap up. Its session is ended, and
+// what it had not committed is nowhere.
+func TestSwapLongTransaction(t *testing.T) {
+	p := newPair(t, scratchtest.Name("long"))
+	session := scratchtest.Open(t, p.admin.WithDatabase(p.live))
+	for _, sql := range []string{"BEGIN", "LOCK TABLE which IN ACCESS EXCLUSIVE MODE", "INSERT INTO log VALUES (1, 1)"} {
+		if _, err := session.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := cutover.Swap(t.Context(), p.swap(cutover.Options{}))
+	if err != nil || result.Ended != 1 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if _, err := session.Exec(t.Context(), "COMMIT"); err == nil {
+		t.Error("the transaction was committed")
+	}
+	if p.is(t, p.live) != "new" || p.is(t, p.before) != "old" {
+		t.Error("not swapped")
+	}
+	if n := scratchtest.Query(t, p.admin.WithDatabase(p.before), "SELECT count(*) FROM log"); n != "0" {
+		t.Errorf("%s rows of it are there", n)
+	}
+}
+
 // Promise: names are found for whatever the database is called.
 func TestNames(t *testing.T) {
 	run := cutover.Run(time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC))
