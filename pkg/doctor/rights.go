@@ -150,13 +150,14 @@ func checkAdmin(ctx context.Context, x *exam) []Finding {
 	return ok("role %s can make databases and exchange %s; what a set needs beyond that: forgectl restore db --dry-run", s.Role, x.Database)
 }
 
-// checkKept lists the databases that restores have left beside the live one.
+// checkKept lists the databases that restores have left, those of other databases
+// than the configured one included: they take space all the same.
 func checkKept(ctx context.Context, x *exam) []Finding {
 	s, err := x.adminServer(ctx)
 	if err != nil {
 		return nil // check "restores" says why, and nothing is at stake here
 	}
-	kept, err := cutover.ListKept(ctx, s.Endpoint, x.Database)
+	kept, err := cutover.ListKept(ctx, s.Endpoint, "")
 	if err != nil {
 		return unknown(err)
 	}
@@ -166,7 +167,11 @@ func checkKept(ctx context.Context, x *exam) []Finding {
 		if k.Bytes >= 0 {
 			bytes = size(k.Bytes)
 		}
-		all = append(all, found(Info, []string{"forgectl restore drop-old"}, "a restore keeps database %s, %s", k.Name, bytes))
+		remedy := "forgectl restore drop-old"
+		if k.Origin.Of != x.Database {
+			remedy += " --database " + quote(k.Origin.Of)
+		}
+		all = append(all, found(Info, []string{remedy}, "a restore keeps database %s, %s", k.Name, bytes))
 	}
 	if len(all) == 0 {
 		return ok("no database is kept by a restore")

@@ -132,6 +132,13 @@ func TestRestores(t *testing.T) {
 	kept := scratchtest.NamedDatabase(t, cutover.Name(origin.Of, origin.Forgectl, origin.Run))
 	scratchtest.Exec(t, kept, "COMMENT ON DATABASE "+kept.Database()+" IS "+postgres.QuoteLiteral(origin.String()))
 	wants(t, h.only("kept"), "info: keeps database "+kept.Database()+", 7.")
+	rescue := cutover.Origin{Forgectl: cutover.Candidate, Of: "rescue", Run: "20261123t020000z"}
+	left := scratchtest.NamedDatabase(t, cutover.Name(rescue.Of, rescue.Forgectl, rescue.Run))
+	scratchtest.Exec(t, left, "COMMENT ON DATABASE "+left.Database()+" IS "+postgres.QuoteLiteral(rescue.String()))
+	if got := h.only("kept"); len(got) != 2 || got[0].Remedy[0] != "forgectl restore drop-old --database rescue" && got[1].Remedy[0] != "forgectl restore drop-old --database rescue" {
+		t.Errorf("%+v", got)
+	}
+	scratchtest.Exec(t, left, "COMMENT ON DATABASE "+left.Database()+" IS NULL")
 	if got := h.only("kept"); got[0].Remedy[0] != "forgectl restore drop-old" || !strings.Contains(got[0].Message, "MiB") {
 		t.Errorf("%+v", got)
 	}
