@@ -85,6 +85,9 @@ func (r *Report) broken(ctx context.Context, err error) {
 		err = context.Cause(ctx)
 	}
 	r.Verdict, r.Reason, r.Err = Critical, err.Error(), err
+	if strings.Contains(r.Reason, "readLoopPeekFailLocked") { // net/http's word for an answer before the question
+		r.Reason = "it speaks before it is asked: not HTTP"
+	}
 	var certificate *tls.CertificateVerificationError
 	var name *net.DNSError
 	switch {

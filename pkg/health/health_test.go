@@ -203,7 +203,7 @@ func TestNoAnswer(t *testing.T) {
 			request(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"status\": \"healthy\"}")
 		}), 0, "the answer broke off: unexpected EOF", false},
-		{"not HTTP", raw(t, func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n"); request(c) }), 0, "malformed HTTP", false},
+		{"not HTTP", raw(t, func(c net.Conn) { request(c); _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }), 0, "malformed HTTP", false},
 		{"a flood of headers", raw(t, func(c net.Conn) {
 			request(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")

@@ -114,8 +114,15 @@ startsecs=1
 	if err := m.Start(ctx, "web"); err != nil {
 		t.Errorf("start again: %v", err)
 	}
-	err = service.StartAll(ctx, m, []string{"broken", "web"}, quick)
-	e := startError(t, err)
+	// What a program has said reaches supervisord's log a moment after its end.
+	var e *service.StartError
+	for range 20 {
+		err = service.StartAll(ctx, m, []string{"broken", "web"}, quick)
+		e = startError(t, err)
+		if len(e.Failed) == 1 && len(e.Failed[0].Lines) > 0 {
+			break
+		}
+	}
 	equal(t, "up", e.Up, []string{"web"})
 	if len(e.Failed) != 1 || e.Failed[0].State != service.Failed || e.Failed[0].Hint == "" ||
 		strings.Join(e.Failed[0].Lines, "") != "no SECRET_KEY" {
