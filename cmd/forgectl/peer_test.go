@@ -18,7 +18,7 @@ import (
 // the defaults: root is nobody to the server, postgres is.
 func TestPeerAuthentication(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root needs to be somebody else")
+		scratchtest.Skip(t, "only root needs to be somebody else")
 	}
 	place := openPlace(t)
 	cluster, err := scratch.Start(t.Context(), scratch.Options{Dir: place, Runner: scratchtest.Runner(), Locale: "C.UTF-8"})

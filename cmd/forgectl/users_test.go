@@ -21,7 +21,7 @@ import (
 // there is the owner's, so nobody locks the other out.
 func TestUsersTakeTurns(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be two users")
+		scratchtest.Skip(t, "only root can be two users")
 	}
 	owner, err := proc.LookupUser("postgres")
 	if err != nil {

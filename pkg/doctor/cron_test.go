@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 )
 
 // Promise: a line that runs the backup is found through whatever stands in front
@@ -170,7 +172,7 @@ func TestCronFileRules(t *testing.T) {
 func TestNightUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root can give files away")
+		scratchtest.Skip(t, "only root can give files away")
 	}
 	h := newHost(t)
 	h.ConfigFile = h.write("forgectl.yaml", "", 0o600)

@@ -162,7 +162,7 @@ func TestDirectories(t *testing.T) {
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root can give files away")
+		scratchtest.Skip(t, "only root can give files away")
 	}
 	h := newHost(t)
 	file := h.write("repository/database/forge/.lock", "", 0o600)

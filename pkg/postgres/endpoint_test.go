@@ -302,7 +302,7 @@ func TestAuthentication(t *testing.T) {
 	})
 	t.Run("peer", func(t *testing.T) {
 		if os.Geteuid() != 0 {
-			t.Skip("only root can be somebody else")
+			scratchtest.Skip(t, "only root can be somebody else")
 		}
 		reaches(t, resolve(t, postgres.Target{URL: socket, OSUser: "postgres"}), "postgres@postgres")
 		e := resolve(t, postgres.Target{URL: socket + " user=postgres"})

@@ -177,7 +177,7 @@ func takeBack(sql string) string {
 // and nothing of the restored one.
 func TestServerDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a small file system")
+		scratchtest.Skip(t, "only root can mount a small file system")
 	}
 	dir := openDir(t)
 	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=200m,mode=0755"))

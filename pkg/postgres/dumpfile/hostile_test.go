@@ -272,7 +272,7 @@ func TestPeerAuthentication(t *testing.T) {
 		}
 	})
 	if c.User == nil {
-		t.Skip("peer authentication as another user needs root")
+		scratchtest.Skip(t, "peer authentication as another user needs root")
 	}
 	admin := scratchtest.Connect(t, c, "postgres", "postgres")
 	scratchtest.Exec(t, admin, "CREATE ROLE dump_owner", "CREATE ROLE reader", "CREATE DATABASE source OWNER dump_owner TEMPLATE template0")

@@ -96,7 +96,7 @@ func TestProperties(t *testing.T) {
 			roles := []any{scratchtest.Role(t, admin, ""), scratchtest.Role(t, admin, "")}
 			if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+postgres.QuoteIdent(name)+" TEMPLATE template0 "+c.create); err != nil {
 				if c.missing != "" && strings.Contains(err.Error(), c.missing) {
-					t.Skip(err)
+					scratchtest.Skip(t, err)
 				}
 				t.Fatal(err)
 			}

@@ -197,3 +197,13 @@ func Query(t testing.TB, e *postgres.Endpoint, sql string) string {
 	}
 	return *value
 }
+
+// Skip skips a test that needs what this machine or user does not have. Where CI
+// is set it fails instead: there nothing may be left out unseen.
+func Skip(t testing.TB, why any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("cannot be left out in CI: %v", why)
+	}
+	t.Skip(why)
+}
