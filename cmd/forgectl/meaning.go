@@ -22,6 +22,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
+	"github.com/bmad-forge/forgectl/pkg/store"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -54,6 +55,7 @@ func mappings() []mapping {
 
 		// What was backed up, and where it lies.
 		{is(catalog.ErrNotRepository), exitUnknown, say("forgectl config show repository")},
+		{is(store.ErrGone), exitCritical, say("is it mounted? when it is back, run it again")},
 		{is(catalog.ErrNewer), exitUnknown, say("use the forgectl that wrote it, or a newer one")},
 		{is(catalog.ErrDamaged), exitCritical, say("forgectl backup list")},
 		{is(catalog.ErrNotFound), exitUnknown, say("forgectl backup list")},

@@ -82,6 +82,10 @@ func plainPath(err error) error {
 // nothing can be removed either, and there is no lock: "".
 func (r *repository) lock(name string) (string, error) {
 	path := filepath.Join(r.path, filepath.FromSlash(name))
+	// Not below an empty mount point.
+	if err := r.store.Present(); err != nil {
+		return "", err
+	}
 	if err := unix.Access(r.path, unix.W_OK); errors.Is(err, unix.EROFS) {
 		return "", nil
 	}

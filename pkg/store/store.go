@@ -37,6 +37,8 @@ var (
 	ErrName = errors.New("invalid blob name")
 	// ErrNotBlob: what has the name is not a blob.
 	ErrNotBlob = errors.New("not a regular file")
+	// ErrGone: the place is not the one that was opened any more, such as a file system that was unmounted.
+	ErrGone = errors.New("no longer the directory that was opened")
 )
 
 // Entry describes what stands under a name.

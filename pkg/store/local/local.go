@@ -9,6 +9,10 @@
 // No name leads out of the root, whatever symbolic links lie below it, and a blob that is a symbolic link is
 // not opened at all. The root itself may be one.
 //
+// A file system that is unmounted lazily lives on for whoever has it open, and nobody else sees what is written
+// there. So whenever the path of the root no longer leads to the directory that was opened, nothing is read or
+// written any more: store.ErrGone. Only Delete still works, to clean up.
+//
 // A *Store is a store.Store, Renamer, Spacer and Locator. The caller closes it.
 package local
 
@@ -48,6 +52,7 @@ type Store struct {
 	root *os.Root
 	dir  *os.File // the same, for openBeneath; nil where the kernel cannot do it
 	path string
+	self place // the root's, to know it again
 }
 
 // Open opens the store in the directory root. If that does not exist and is not to be created, the error is
@@ -71,7 +76,14 @@ func Open(root string, o Options) (*Store, error) {
 		r.Close()
 		return nil, fmt.Errorf("open store %s: %w", abs, cause(err))
 	}
-	return &Store{root: r, dir: dir, path: abs}, nil
+	s := &Store{root: r, dir: dir, path: abs}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open store %s: %w", abs, err)
+	}
+	s.self = placeOf(&st)
+	return s, nil
 }
 
 // Close ends the use of the store.
@@ -82,9 +94,27 @@ func (s *Store) Close() error {
 	return s.root.Close()
 }
 
+// Present reports, with store.ErrGone, that the path of the root leads somewhere else by now.
+func (s *Store) Present() error {
+	var now unix.Stat_t
+	err := unix.Stat(s.path, &now)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && placeOf(&now) != s.self:
+		return fmt.Errorf("%s is %w", s.path, store.ErrGone) // and nothing that means: no such blob
+	case err != nil:
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+// place tells a directory from every other.
+type place struct{ device, inode uint64 }
+
+func placeOf(st *unix.Stat_t) place { return place{st.Dev, st.Ino} }
+
 // Open reads a blob. What it returns is an *os.File.
 func (s *Store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	if err := ready(ctx, "open", name); err != nil {
+	if err := s.ready(ctx, "open", name); err != nil {
 		return nil, err
 	}
 	f, err := s.open(name)
@@ -135,7 +165,7 @@ func (s *Store) openBeneath(name string, flags int) (*os.File, bool) {
 
 // Stat describes what has the name.
 func (s *Store) Stat(ctx context.Context, name string) (store.Entry, error) {
-	if err := ready(ctx, "stat", name); err != nil {
+	if err := s.ready(ctx, "stat", name); err != nil {
 		return store.Entry{}, err
 	}
 	fi, err := s.root.Lstat(name)
@@ -151,6 +181,9 @@ func (s *Store) List(ctx context.Context, dir string) ([]store.Entry, error) {
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	}
+	if err := s.Present(); err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
 	entries, err := s.list(cmp.Or(dir, "."))
@@ -255,6 +288,17 @@ func statEntry(name string, st *unix.Stat_t) store.Entry {
 		e.Irregular = true
 	}
 	return e
+}
+
+// ready is asked before anything is read or written.
+func (s *Store) ready(ctx context.Context, verb, name string) error {
+	if err := ready(ctx, verb, name); err != nil {
+		return err
+	}
+	if err := s.Present(); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	return nil
 }
 
 func ready(ctx context.Context, verb, name string) error {

@@ -15,7 +15,7 @@ import (
 
 // Put stores what write writes.
 func (s *Store) Put(ctx context.Context, name string, write func(io.Writer) error) error {
-	if err := ready(ctx, "put", name); err != nil {
+	if err := s.ready(ctx, "put", name); err != nil {
 		return err
 	}
 	if err := s.put(ctx, name, write); err != nil {
@@ -42,7 +42,7 @@ func (s *Store) put(ctx context.Context, name string, write func(io.Writer) erro
 	if err := write(w); err != nil {
 		return err
 	}
-	if err := cmp.Or(w.err, context.Cause(ctx)); err != nil {
+	if err := cmp.Or(w.err, context.Cause(ctx), s.Present()); err != nil { // writing may have taken hours
 		return err
 	}
 	_, existed := s.root.Lstat(name)
@@ -81,7 +81,7 @@ func (s *Store) unmake(made []string) {
 
 // Rename renames a file or directory, and never replaces one.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	if err := cmp.Or(ready(ctx, "rename", from), ready(ctx, "rename", to)); err != nil {
+	if err := cmp.Or(s.ready(ctx, "rename", from), ready(ctx, "rename", to)); err != nil {
 		return err
 	}
 	if _, err := s.root.Lstat(from); err != nil {
