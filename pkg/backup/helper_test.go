@@ -53,10 +53,15 @@ func clock() func() time.Time {
 func repository(t testing.TB) (*catalog.Catalog, string) {
 	t.Helper()
 	dir := t.TempDir()
+	return repositoryIn(t, dir), dir
+}
+
+func repositoryIn(t testing.TB, dir string) *catalog.Catalog {
+	t.Helper()
 	store, err := local.Open(dir, local.Options{})
 	must(t, err)
 	t.Cleanup(func() { store.Close() })
-	return catalog.New(store, catalog.Options{Now: clock(), Host: "web1", Version: "1.0.0"}), dir
+	return catalog.New(store, catalog.Options{Now: clock(), Host: "web1", Version: "1.0.0"})
 }
 
 // files are all files below dir.

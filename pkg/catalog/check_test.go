@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -147,6 +149,35 @@ func TestCheckQuotesItself(t *testing.T) {
 	must(t, got.Problem)
 	if !got.Pinned() {
 		t.Error("not pinned")
+	}
+}
+
+// A check of a newer schema is said to be so, and damaged only if its hash is wrong.
+func TestNewerCheck(t *testing.T) {
+	c := newCatalog(openLocal(t, t.TempDir()))
+	set := mustWrite(t, c, forge)
+	must(t, c.AddCheck(t.Context(), set.Ref, event("pin")))
+	path, _ := c.Location(set.Ref)
+	files, err := filepath.Glob(filepath.Join(path, "checks", "*.json"))
+	must(t, err)
+	whole, err := os.ReadFile(files[0])
+	must(t, err)
+	newer := bytes.Replace(whole, []byte(`"schema": 1`), []byte(`"schema": 2, "what": 7`), 1)
+	at := bytes.LastIndex(newer, []byte(`"sha256": "`)) + len(`"sha256": "`)
+	rehash := func(data []byte) []byte {
+		data = bytes.Clone(data)
+		copy(data[at:], strings.Repeat("0", 64))
+		copy(data[at:], fmt.Sprintf("%x", sha256.Sum256(data)))
+		return data
+	}
+	for what, data := range map[string][]byte{"right": rehash(newer), "wrong": newer} {
+		must(t, os.WriteFile(files[0], data, 0o600))
+		got, err := c.Get(t.Context(), set.Ref)
+		must(t, err)
+		ok, why := got.Good()
+		if ok || errors.Is(got.Problem, catalog.ErrNewer) != (what == "right") || errors.Is(got.Problem, catalog.ErrDamaged) != (what == "wrong") {
+			t.Errorf("%s hash: %v, %s", what, got.Problem, why)
+		}
 	}
 }
 

@@ -107,18 +107,18 @@ func hashMember(hash string) []byte { return []byte(`"sha256": "` + hash) }
 
 // decodeCheck reads a check file. errHash is the error of one whose hash is wrong.
 func decodeCheck(name string, data []byte) (Check, error) {
+	// The hash comes first, and is the same in every schema: else a flipped bit could make a check that is damaged
+	// one that is only newer.
+	hash, err := checkHash(data)
+	if err != nil {
+		return Check{}, err
+	}
 	var k Check
 	if err := decodeJSON(data, &k, &k.Schema); err != nil {
 		return Check{}, err
 	}
-	at := bytes.LastIndex(data, hashMember(k.SHA256))
-	if !isHash(k.SHA256) || at < 0 {
-		return Check{}, errors.New("no hash of its own")
-	}
-	zeroed := slices.Clone(data)
-	copy(zeroed[at+len(hashMember("")):], noHash)
-	if sum := sha256.Sum256(zeroed); hex.EncodeToString(sum[:]) != k.SHA256 {
-		return Check{}, errHash
+	if k.SHA256 != hash {
+		return Check{}, errNoHash
 	}
 	if k.What == "" || strings.ContainsFunc(k.What, func(r rune) bool { return r < 'a' || r > 'z' }) {
 		return Check{}, fmt.Errorf("what %q: %w", k.What, ErrInvalid)
@@ -129,7 +129,25 @@ func decodeCheck(name string, data []byte) (Check, error) {
 	return k, nil
 }
 
-var errHash = errors.New("wrong hash")
+// checkHash is the hash that the file says it has, if it has it.
+func checkHash(data []byte) (string, error) {
+	at := bytes.LastIndex(data, hashMember("")) + len(hashMember(""))
+	if at < len(hashMember("")) || len(data) < at+len(noHash) || !isHash(string(data[at:at+len(noHash)])) {
+		return "", errNoHash
+	}
+	zeroed := slices.Clone(data)
+	copy(zeroed[at:], noHash)
+	hash := string(data[at : at+len(noHash)])
+	if sum := sha256.Sum256(zeroed); hex.EncodeToString(sum[:]) != hash {
+		return "", errHash
+	}
+	return hash, nil
+}
+
+var (
+	errHash   = errors.New("wrong hash")
+	errNoHash = errors.New("no hash of its own")
+)
 
 // readChecks reads all checks of a set in the order of their times. The error is that of the first that is
 // damaged or cannot be read; the others are returned with it.
