@@ -19,6 +19,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
 
 // TestDatabaseScripts runs every file of testdata/database against a real
@@ -26,7 +27,33 @@ import (
 // may read it ($ROLE), a key pair (key.pub, key.sec), another one (other.*), and
 // a configuration that seals to the first. $SOCKET is the directory of the server's socket.
 func TestDatabaseScripts(t *testing.T) {
-	testscript.Run(t, scripts("testdata/database", func(env *testscript.Env) error {
+	testscript.Run(t, scripts("testdata/database", withDatabase(t)))
+}
+
+// TestDiskScripts runs every file of testdata/disk, which is as testdata/database,
+// but the repository and the state directory are small file systems of their own.
+// disk-repository and disk-state are other ways to them: what lies there, in "root"
+// and beside it, stays when they are unmounted.
+func TestDiskScripts(t *testing.T) {
+	database := withDatabase(t)
+	testscript.Run(t, scripts("testdata/disk", func(env *testscript.Env) error {
+		if err := os.Mkdir(filepath.Join(env.WorkDir, "state"), 0o700); err != nil {
+			return err
+		}
+		for _, name := range []string{"repository", "state"} {
+			disk := storetest.Mount(env.T().(testing.TB), filepath.Join(env.WorkDir, name), 4<<20)
+			env.Defer(disk.Close)
+			if err := os.Symlink(disk.Back, filepath.Join(env.WorkDir, "disk-"+name)); err != nil {
+				return err
+			}
+		}
+		return database(env)
+	}))
+}
+
+// withDatabase is the set-up of such a script.
+func withDatabase(t *testing.T) func(env *testscript.Env) error {
+	return func(env *testscript.Env) error {
 		server := scratchtest.Server(t)
 		name := scratchtest.Name("forge")
 		admin := scratchtest.Admin(t)
@@ -71,7 +98,7 @@ service: {manager: none}
 health: {url: ""}
 `, env.WorkDir, name, server.SocketDir, server.Port)
 		return os.WriteFile(filepath.Join(env.WorkDir, "forgectl.yaml"), []byte(yaml), 0o600)
-	}))
+	}
 }
 
 // writeKeys makes a key pair as gpg would export it, under a name.

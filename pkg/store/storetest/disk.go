@@ -32,14 +32,17 @@ func Mount(t testing.TB, path string, bytes int64) *Disk {
 		t.Skip("this user may not mount a file system")
 	}
 	d.must(err)
-	t.Cleanup(func() {
-		for unix.Unmount(path, unix.MNT_DETACH) == nil { // also what was mounted on top
-		}
-		_ = unix.Unmount(d.Back, unix.MNT_DETACH)
-	})
+	t.Cleanup(d.Close)
 	d.must(os.Mkdir(filepath.Join(d.Back, "root"), 0o700))
 	d.Remount()
 	return d
+}
+
+// Close unmounts it for good. The test's end does so as well.
+func (d *Disk) Close() {
+	for unix.Unmount(d.Path, unix.MNT_DETACH) == nil { // also what was mounted on top
+	}
+	_ = unix.Unmount(d.Back, unix.MNT_DETACH)
 }
 
 // Fill leaves no more than so many bytes.
