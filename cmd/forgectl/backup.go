@@ -74,7 +74,7 @@ func (a *App) completeSets(cmd *cobra.Command, args []string, _ string) ([]strin
 		if cfg, err := a.Config(); err == nil && s.Kind == catalog.KindDatabase && s.Database == cfg.Database.Name {
 			name = string(s.ID)
 		}
-		words = append(words, cobra.CompletionWithDesc(name, s.Group.String()+", "+ui.Age(a.Now().Sub(s.ID.Time()))+" old, "+ui.Bytes(s.Bytes)))
+		words = append(words, cobra.CompletionWithDesc(name, s.Group.String()+", "+ui.Age(a.Now().Sub(s.Began(a.Now())))+" old, "+ui.Bytes(s.Bytes)))
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

@@ -74,8 +74,8 @@ type verifiedBy struct {
 
 func (a *App) listedSet(repo *repository, s catalog.Set) listedSet {
 	l := listedSet{
-		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.ID.Time(), Bytes: s.Bytes,
-		AgeSeconds: int64(a.Now().Sub(s.ID.Time()).Seconds()), Pinned: s.Pinned(), SealedTo: []string{}, Incomplete: []string{},
+		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
+		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), SealedTo: []string{}, Incomplete: []string{},
 	}
 	l.Path, _ = repo.Location(s.Ref)
 	l.Good, l.Why = s.Good()

@@ -156,8 +156,8 @@ func (a *App) prunedSets(plan prune.Plan, done prune.Result) []prunedSet {
 		}
 		s := d.Set
 		shown = append(shown, prunedSet{
-			Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.ID.Time(), Bytes: s.Bytes,
-			AgeSeconds: int64(a.Now().Sub(s.ID.Time()).Seconds()), Keep: d.Keep, Why: d.Reasons,
+			Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
+			AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Keep: d.Keep, Why: d.Reasons,
 			Removed: slices.ContainsFunc(done.Removed, func(r catalog.Set) bool { return r.Ref == s.Ref }),
 		})
 	}

@@ -39,7 +39,7 @@ func (a *App) completePinned(cmd *cobra.Command, args []string, _ string) ([]str
 	var words []string
 	for _, s := range a.everySet(cmd.Context()) {
 		if s.Pinned() {
-			words = append(words, cobra.CompletionWithDesc(s.Ref.String(), ui.Age(a.Now().Sub(s.ID.Time()))+" old"))
+			words = append(words, cobra.CompletionWithDesc(s.Ref.String(), ui.Age(a.Now().Sub(s.Began(a.Now())))+" old"))
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder

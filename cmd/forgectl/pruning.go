@@ -18,7 +18,7 @@ import (
 func (a *App) pruning(repo *repository, run *job.Run, groups ...catalog.Group) prune.Options {
 	k := a.loaded.Backup.Keep
 	o := prune.Options{
-		Catalog: repo.Catalog, Groups: groups, Lock: repo.take,
+		Catalog: repo.Catalog, Groups: groups, Lock: repo.take, Now: a.Now(),
 		Policy: retention.Policy{Within: k.Within, Last: k.Last, Daily: k.Daily, Weekly: k.Weekly, Monthly: k.Monthly, Yearly: k.Yearly, Min: k.Min},
 	}
 	if run != nil {

@@ -96,7 +96,11 @@ func (a *App) checkAge(ctx context.Context, repo *repository, g catalog.Group, l
 	if err != nil {
 		return withCode(exitCritical, err)
 	}
-	if age := a.Now().Sub(s.ID.Time()); age > limit {
+	age, err := a.ageOf(s)
+	if err != nil {
+		return err
+	}
+	if age > limit {
 		return withHint(fmt.Errorf("the newest good set of %s is %s old, more than %s: %s", g, ui.Age(age), limit, s.Ref), "forgectl history")
 	}
 	return nil

@@ -33,10 +33,11 @@ func (c *Catalog) Newest(ctx context.Context, g Group, at time.Time) (newest Set
 	if err != nil {
 		return Set{}, nil, err
 	}
+	if now := c.now(); !at.IsZero() {
+		slices.SortStableFunc(sets, func(a, b Set) int { return a.Began(now).Compare(b.Began(now)) })
+		sets = slices.DeleteFunc(sets, func(s Set) bool { return s.Began(now).After(at) })
+	}
 	for _, s := range slices.Backward(sets) {
-		if !at.IsZero() && s.ID.Time().After(at) {
-			continue
-		}
 		if good, _ := s.Good(); good {
 			return s, passed, nil
 		}

@@ -91,3 +91,59 @@ func TestLostSums(t *testing.T) {
 		}
 	})
 }
+
+// Promise: clocks may jump, between runs and during one, and zones may change: ids ascend, who looks for a set by its
+// time finds the one of that time, and a set says when its clock was behind.
+func TestClockJumps(t *testing.T) {
+	stores(t, func(t *testing.T, s store.Store) {
+		var now time.Time
+		c := catalog.New(s, catalog.Options{Now: func() time.Time { return now }, Host: "web1"})
+		var sets []catalog.Set
+		for _, run := range []struct {
+			begun, ended string
+			warned       bool
+		}{
+			{"2026-11-01T02:00:00Z", "2026-11-01T02:01:00Z", false},
+			{"2026-11-02T02:00:00Z", "2025-11-02T02:01:00Z", false}, // back during the run
+			{"2027-11-03T02:00:00Z", "2027-11-03T02:01:00Z", false}, // a year ahead
+			{"2026-11-04T02:00:00Z", "2026-11-04T02:01:00Z", true},  // and right again
+			{"2026-11-05T02:00:00Z", "2028-11-05T02:01:00Z", true},  // ahead during the run
+			{"2026-11-06T14:00:00+12:00", "2026-11-05T15:01:00-11:00", true},
+			{"2027-12-01T02:00:00Z", "2027-12-01T02:01:00Z", false},
+		} {
+			var err error
+			now, err = time.Parse(time.RFC3339, run.begun)
+			must(t, err)
+			d, err := c.Begin(t.Context(), forge)
+			must(t, err)
+			begun := now
+			now, err = time.Parse(time.RFC3339, run.ended)
+			must(t, err)
+			set, err := d.Publish(t.Context(), catalog.Manifest{})
+			must(t, err)
+			if n := len(sets); n > 0 && set.ID <= sets[n-1].ID {
+				t.Errorf("%s comes after %s", set.ID, sets[n-1].ID)
+			}
+			if warned := len(set.Manifest.Warnings) > 0; warned != run.warned || !set.Manifest.Started.Equal(begun) {
+				t.Errorf("%s: begun %s, %q", begun, set.Manifest.Started, set.Manifest.Warnings)
+			}
+			if good, why := set.Good(); !good {
+				t.Errorf("%s: %s", set, why)
+			}
+			sets = append(sets, set)
+		}
+		for i, want := range listSets(t, c, forge) {
+			if sets[i].ID != want.ID {
+				t.Errorf("listed %d: %s", i, want.ID)
+			}
+		}
+		// Whoever asks for the state of a night gets it, now that the clock is right.
+		now = time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC)
+		for _, i := range []int{0, 1, 3, 4, 5} {
+			at := sets[i].Manifest.Started.Add(time.Hour)
+			if got, _, err := c.Newest(t.Context(), forge, at); err != nil || got.ID != sets[i].ID || !got.Began(now).Equal(sets[i].Manifest.Started) {
+				t.Errorf("after run %d: %s, %v", i, got.Ref, err)
+			}
+		}
+	})
+}

@@ -21,6 +21,17 @@ type Set struct {
 	Problem error
 }
 
+// Began is when the run began, as well as can be told now: what the id says, unless that is yet to come. Ids ascend also
+// after a clock that was ahead has been put right; then the manifest has what the clock said. A set that was written
+// while the clock was ahead stays one from the future.
+func (s Set) Began(now time.Time) time.Time {
+	began := s.ID.Time()
+	if began.After(now) && s.Manifest != nil && !s.Manifest.Started.IsZero() && s.Manifest.Started.Before(began) {
+		began = s.Manifest.Started
+	}
+	return began
+}
+
 // Good reports whether the set can be relied on: it is readable, every file is there with its recorded size,
 // no failed verify stands, and it is not suspect. If not, why is a short reason that does not repeat the
 // set's name. A set that is incomplete is good: its manifest says what it lacks.

@@ -80,7 +80,7 @@ func (x *exam) clockOfSets(ctx context.Context) []Finding {
 		return nil // check "sets" says so
 	}
 	newest := sets[len(sets)-1]
-	if ahead := newest.ID.Time().Sub(x.Now()); ahead > 0 {
+	if ahead := newest.Began(x.Now()).Sub(x.Now()); ahead > 0 {
 		return []Finding{found(Warning, []string{"timedatectl status"}, "set %s is from the future, by %s: this clock was ahead when it was made, or is behind now", newest.Ref, ahead.Round(time.Second))}
 	}
 	return nil

@@ -28,7 +28,7 @@ func checkSets(ctx context.Context, x *exam) []Finding {
 			all = append(all, found(Warning, []string{"forgectl backup verify " + quote(s.Ref.String())}, "%s is not good: %s", s.Ref, why))
 			continue
 		}
-		age := x.Now().Sub(s.ID.Time())
+		age := x.Now().Sub(s.Began(x.Now()))
 		late := []string{"forgectl history", "forgectl backup db"}
 		switch {
 		case age > forgotten:

@@ -150,7 +150,7 @@ func (o Options) decideAmong(ctx context.Context, ref catalog.Ref, others []cata
 		}
 		n = needsOf(full)
 	}
-	now, found = find(decide(o.Policy, sets, n), ref)
+	now, found = find(decide(o.Policy, o.Now, sets, n), ref)
 	return now, found, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/retention"
@@ -16,6 +17,8 @@ import (
 type Options struct {
 	Catalog *catalog.Catalog
 	Policy  retention.Policy
+	// Now is what the time is; the zero time is no limit. A set that was started later is one from the future.
+	Now time.Time
 	// Groups are those that Decide looks at.
 	Groups []catalog.Group
 	// Lock takes a lock of the repository alone; its name is what Group.UseLock says. lock.ErrHeld means that
@@ -60,7 +63,7 @@ func Decide(ctx context.Context, o Options) (Plan, error) {
 		return Plan{}, fmt.Errorf("find out what full sets need: %w", err)
 	}
 	if slices.Contains(o.Groups, full) {
-		plan.Decisions = decide(o.Policy, sets, needs{})
+		plan.Decisions = decide(o.Policy, o.Now, sets, needs{})
 		sets = nil
 		for _, d := range plan.Decisions {
 			if d.Keep {
@@ -78,7 +81,7 @@ func Decide(ctx context.Context, o Options) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
-		for _, d := range decide(o.Policy, sets, needed) {
+		for _, d := range decide(o.Policy, o.Now, sets, needed) {
 			plan.Decisions = append(plan.Decisions, d)
 			if d.Keep && len(d.Reasons) == len(needed.unknown) { // and no other reason
 				stay++
@@ -116,10 +119,10 @@ func needsOf(full []catalog.Set) needs {
 }
 
 // decide is the retention of one group, newest first.
-func decide(p retention.Policy, sets []catalog.Set, n needs) []Decision {
+func decide(p retention.Policy, now time.Time, sets []catalog.Set, n needs) []Decision {
 	items := make([]retention.Item, len(sets))
 	for i, s := range sets {
-		items[i] = item(s, slices.Concat(n.by[s.Ref], n.unknown))
+		items[i] = item(s, now, slices.Concat(n.by[s.Ref], n.unknown))
 	}
 	decisions := make([]Decision, len(sets))
 	for i, d := range retention.Apply(p, items) {
@@ -129,11 +132,15 @@ func decide(p retention.Policy, sets []catalog.Set, n needs) []Decision {
 }
 
 // item is a set in the words of the retention.
-func item(s catalog.Set, neededBy []string) retention.Item {
+func item(s catalog.Set, now time.Time, neededBy []string) retention.Item {
 	good, why := s.Good()
 	i := retention.Item{
 		ID: string(s.ID), Time: s.ID.Time(), Good: good, Why: why,
 		Unjudged: unjudged(s), Suspect: s.Suspect(), Pinned: s.Pinned(), NeededBy: neededBy,
+	}
+	if !now.IsZero() {
+		i.Time = s.Began(now)
+		i.Future = i.Time.After(now)
 	}
 	if pin := Pin(s); pin != nil {
 		i.PinReason = pin.Reason

@@ -1,7 +1,10 @@
 package prune_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -51,7 +54,7 @@ func TestDecideAboutStates(t *testing.T) {
 		}, true, "pinned: somebody said so"},
 		{"made by a newer forgectl", func(t *testing.T, r *repository, ref catalog.Ref) { r.newer(t, ref) }, true, "cannot be judged: made by a newer forgectl"},
 		{"checked by a newer forgectl", func(t *testing.T, r *repository, ref catalog.Ref) {
-			must(t, r.store.Put(t.Context(), ref.Dir()+"/checks/20261123T020000.000000Z-web1-verify.json", text(`{"schema": 99}`)))
+			must(t, r.store.Put(t.Context(), ref.Dir()+"/checks/20261123T020000.000000Z-web1-verify.json", text(hashed(`{"schema": 99, "sha256": "%s"}`))))
 		}, true, "cannot be judged: made by a newer forgectl"},
 		{"a check that may be a pin is damaged", func(t *testing.T, r *repository, ref catalog.Ref) {
 			must(t, r.store.Put(t.Context(), ref.Dir()+"/checks/20261123T020000.000000Z-web1-pin.json", text(`{`)))
@@ -73,6 +76,60 @@ func TestDecideAboutStates(t *testing.T) {
 				t.Errorf("%q", plan.Warnings)
 			}
 		})
+	}
+}
+
+// hashed fills in the hash of a check file.
+func hashed(format string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, format, strings.Repeat("0", 64)))
+	return fmt.Sprintf(format, hex.EncodeToString(sum[:]))
+}
+
+// Promise: a clock that jumps costs no good set, neither while a set from the future is there nor after it: what is
+// kept is what would have been kept without it, and the set itself.
+func TestClockJumps(t *testing.T) {
+	r := newRepository(&storetest.Memory{})
+	policy := retention.Policy{Within: 10 * day, Daily: 7, Weekly: 3}
+	before := r.nights(t, forge, 30)
+	right := r.now
+	r.now = right.AddDate(1, 0, 0) // for one night
+	ahead := r.nights(t, forge, 1)
+	r.now = right.Add(day)
+	o := r.options(t, policy, forge)
+	o.Now = r.now
+	plan := decided(t, o)
+	if kept := len(plan.Decisions) - len(plan.Remove()); kept < 11 || plan.Decisions[0].Set.Ref != ahead[0] || !plan.Decisions[0].Keep {
+		t.Errorf("kept %d: %+v", kept, plan.Decisions[0])
+	}
+	for _, s := range plan.Remove() {
+		if slices.Contains(before[20:], s.Ref) {
+			t.Errorf("%s goes: it is no older than %s", s.Ref, policy.Within)
+		}
+	}
+	// The ids of the nights after that go on from the future; their days are what they were.
+	after := r.nights(t, forge, 12)
+	if !strings.HasPrefix(string(after[0].ID), string(ahead[0].ID[:8])) || after[0].ID <= ahead[0].ID {
+		t.Fatalf("%s after %s", after[0].ID, ahead[0].ID)
+	}
+	o.Now = r.now
+	plan = decided(t, o)
+	var gone int
+	for _, d := range plan.Decisions {
+		recent := slices.Contains(after[1:], d.Set.Ref)
+		if !d.Keep {
+			gone++
+		}
+		if (recent || d.Set.Ref == ahead[0]) && !d.Keep {
+			t.Errorf("%s goes: %q", d.Set.Ref, d.Reasons)
+		}
+	}
+	if gone < 25 {
+		t.Errorf("only %d sets are old", gone)
+	}
+	// Behind by years, every set is one from the future: nothing goes.
+	o.Now = start.AddDate(-3, 0, 0)
+	if plan := decided(t, o); len(plan.Remove()) > 0 {
+		t.Errorf("a clock that is behind removes %v", removal(plan))
 	}
 }
 

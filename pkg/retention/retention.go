@@ -29,6 +29,9 @@ type Item struct {
 	Why  string
 	// Unjudged is that nobody can tell whether the set is good. Good is then taken for false.
 	Unjudged bool
+	// Future is that it was started later than it is now. Then it stays and counts for no rule: some clock is or was
+	// wrong, and nothing may go because of that.
+	Future bool
 	// Suspect is that something about the set is not believable and nobody has accepted it.
 	Suspect bool
 	// Pinned is that somebody wants the set kept; PinReason may be empty.
@@ -55,7 +58,7 @@ func Apply(p Policy, items []Item) []Decision {
 	}
 	slices.SortStableFunc(r.order, func(a, b int) int { return compare(items[b], items[a]) })
 	for _, i := range r.order {
-		if items[i].Good && !items[i].Unjudged {
+		if items[i].Good && !items[i].Unjudged && !items[i].Future {
 			r.good = append(r.good, i)
 		}
 	}
@@ -100,6 +103,9 @@ func (r *run) keepMarked() {
 		}
 		if item.Unjudged {
 			r.keep(i, because("cannot be judged", item.Why))
+		}
+		if item.Future {
+			r.keep(i, "from the future: some clock is or was wrong")
 		}
 	}
 }
