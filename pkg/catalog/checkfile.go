@@ -37,7 +37,12 @@ func (c *Catalog) addCheck(ctx context.Context, ref Ref, check Check) error {
 	if err := c.exists(ctx, ref); err != nil {
 		return err
 	}
-	newest, err := c.newestCheck(ctx, ref)
+	return c.putCheck(ctx, ref.Dir(), check)
+}
+
+// putCheck writes a check into the directory of a set or of a draft.
+func (c *Catalog) putCheck(ctx context.Context, dir string, check Check) error {
+	newest, err := c.newestCheck(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -63,15 +68,15 @@ func (c *Catalog) addCheck(ctx context.Context, ref Ref, check Check) error {
 	if _, err := decodeCheck(check.fileName(), data); err != nil {
 		return err
 	}
-	return c.store.Put(ctx, ref.Dir()+"/"+ChecksDir+"/"+check.fileName(), func(w io.Writer) error {
+	return c.store.Put(ctx, dir+"/"+ChecksDir+"/"+check.fileName(), func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
 // newestCheck is the largest time that a check file's name has, whether the file is damaged or not.
-func (c *Catalog) newestCheck(ctx context.Context, ref Ref) (newest time.Time, err error) {
-	entries, err := c.store.List(ctx, ref.Dir()+"/"+ChecksDir)
+func (c *Catalog) newestCheck(ctx context.Context, dir string) (newest time.Time, err error) {
+	entries, err := c.store.List(ctx, dir+"/"+ChecksDir)
 	if err != nil {
 		return newest, err
 	}

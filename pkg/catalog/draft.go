@@ -40,6 +40,7 @@ type Draft struct {
 
 	mu        sync.Mutex
 	blobs     map[string]Blob // a zero Blob is being written
+	marked    bool            // there are checks
 	published bool
 }
 
@@ -162,6 +163,21 @@ func (d *Draft) reserve(name string) error {
 		return fmt.Errorf("put %s: %w", name, store.ErrExist)
 	}
 	d.blobs[name] = Blob{}
+	return nil
+}
+
+// Mark adds a check, as AddCheck does, that the set has from the moment at which it can be seen: whatever dies when,
+// nobody ever meets the set without it.
+func (d *Draft) Mark(ctx context.Context, check Check) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.published {
+		return fmt.Errorf("mark %s: it is published already", d.ref)
+	}
+	d.marked = true
+	if err := d.c.putCheck(ctx, d.dir, check); err != nil {
+		return fmt.Errorf("mark %s: %w", d.ref, err)
+	}
 	return nil
 }
 

@@ -130,6 +130,7 @@ func (d *Draft) inspect(ctx context.Context, m Manifest) error {
 		}
 		expected[name] = blob.Bytes
 	}
+	marked := d.marked
 	d.mu.Unlock()
 	for _, a := range m.Artifacts {
 		if a.isTree() {
@@ -139,6 +140,9 @@ func (d *Draft) inspect(ctx context.Context, m Manifest) error {
 	for _, e := range entries {
 		if e.Dir {
 			e.Name += "/"
+		}
+		if marked && e.Name == ChecksDir+"/" {
+			continue
 		}
 		size, ok := expected[e.Name]
 		if !ok || e.Irregular {

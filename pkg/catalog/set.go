@@ -56,7 +56,7 @@ func (s Set) Good() (ok bool, why string) {
 		}
 		return false, why
 	}
-	if k := s.standing(CheckSuspect, CheckAccept); k != nil {
+	if k := s.Suspicion(); k != nil {
 		if k.Reason == "" {
 			return false, "suspect"
 		}
@@ -96,7 +96,10 @@ func (s Set) Failed() *Check {
 func (s Set) Pinned() bool { return s.standing(CheckPin, CheckUnpin) != nil }
 
 // Suspect reports whether something about the set is not believable and nobody has accepted it since.
-func (s Set) Suspect() bool { return s.standing(CheckSuspect, CheckAccept) != nil }
+func (s Set) Suspect() bool { return s.Suspicion() != nil }
+
+// Suspicion is the check that makes the set suspect, nil when it is not.
+func (s Set) Suspicion() *Check { return s.standing(CheckSuspect, CheckAccept) }
 
 // standing is the newest check of kind set that no later one of kind clear takes back.
 func (s Set) standing(set, clear string) *Check {
