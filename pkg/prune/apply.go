@@ -59,7 +59,11 @@ func Apply(ctx context.Context, o Options, g catalog.Group, plan Plan) (Result, 
 	}
 	for _, set := range remove {
 		if ctx.Err() == nil {
+			kept := len(r.Kept)
 			err = o.removeOne(ctx, set, stay, &r)
+			if len(r.Kept) > kept {
+				stay = append(stay, set) // if it is suspect by now, the others stay as well
+			}
 		}
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)

@@ -88,7 +88,7 @@ func TestDecidesAgain(t *testing.T) {
 		}, []int{3, 4}},
 		{"two failed", func(t *testing.T, r *repository, sets []catalog.Ref) {
 			r.check(t, sets[4], "failed")
-			r.check(t, sets[3], "suspect")
+			r.check(t, sets[3], "failed")
 		}, []int{2, 3, 4}},
 		{"all failed", func(t *testing.T, r *repository, sets []catalog.Ref) {
 			for _, s := range sets {
@@ -96,7 +96,8 @@ func TestDecidesAgain(t *testing.T) {
 			}
 		}, []int{0, 1, 2, 3, 4}},
 		{"pinned", func(t *testing.T, r *repository, sets []catalog.Ref) { r.check(t, sets[1], "pin") }, []int{1, 4}},
-		{"suspect", func(t *testing.T, r *repository, sets []catalog.Ref) { r.check(t, sets[0], "suspect") }, []int{0, 4}},
+		{"suspect", func(t *testing.T, r *repository, sets []catalog.Ref) { r.check(t, sets[0], "suspect") }, []int{0, 1, 2, 3, 4}},
+		{"the newest is suspect", func(t *testing.T, r *repository, sets []catalog.Ref) { r.check(t, sets[4], "suspect") }, []int{0, 1, 2, 3, 4}},
 		{"referred to", func(t *testing.T, r *repository, sets []catalog.Ref) {
 			_, err := r.write(t.Context(), full, names(sets[2])...)
 			must(t, err)

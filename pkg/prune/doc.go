@@ -11,6 +11,9 @@
 //     forgectl wrote, that cannot be read, that has lost its SHA256SUMS, or of
 //     whose checks one is damaged (it may be a pin) cannot be judged, and is
 //     never removed.
+//   - A suspect set freezes its group: nothing of it goes before somebody has
+//     accepted the set. Evidence (Policy.Requires) is a verification of that
+//     level or a higher one that passed; only databases can have it.
 //
 // Only sets of the catalog are removed. A directory without SHA256SUMS, a file,
 // a link or anything with another name is left alone.

@@ -93,7 +93,8 @@ func TestKill(t *testing.T) {
 	r := newRepository(openLocal(t, template))
 	sets := r.nights(t, forge, 10)
 	r.check(t, sets[0], "pin")
-	r.check(t, sets[8], "suspect")
+	r.check(t, sets[8], "failed")
+	r.check(t, sets[8], "pin")
 	stay := []string{string(sets[0].ID), string(sets[7].ID), string(sets[8].ID), string(sets[9].ID)}
 
 	killed := map[string]int{}
@@ -118,7 +119,7 @@ func TestKill(t *testing.T) {
 			list, err := r.List(t.Context(), forge)
 			must(t, err)
 			for _, set := range list {
-				if ok, why := set.Good(); !ok && !set.Suspect() {
+				if ok, why := set.Good(); !ok && !set.Pinned() {
 					t.Errorf("%s %d: %s: %s", when, n, set, why)
 				}
 			}

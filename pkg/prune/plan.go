@@ -33,14 +33,27 @@ type Decision struct {
 	Set     catalog.Set
 	Keep    bool
 	Reasons []string
+	// Unproven is that only the evidence is missing that the policy requires.
+	Unproven bool
 }
 
 // Plan is one decision for each set, by group and then the newest first. Groups of kind full come first: what they
 // keep decides about others.
 type Plan struct {
 	Decisions []Decision
+	// Frozen are the groups in which nothing is removed, because a set is suspect.
+	Frozen []Frozen
+	// Unproven are the groups in which nothing is removed, although something would be due, because no set has what
+	// the policy requires.
+	Unproven []catalog.Group
 	// Warnings is why less is removed than the rules say, where somebody should do something about it.
 	Warnings []string
+}
+
+// Frozen is a group in which nothing is removed before somebody has accepted its suspect sets.
+type Frozen struct {
+	Group catalog.Group
+	Sets  []catalog.Set // that are suspect, newest first
 }
 
 // Remove lists the sets that are to be removed.
@@ -88,10 +101,31 @@ func Decide(ctx context.Context, o Options) (Plan, error) {
 			}
 		}
 	}
+	plan.explain()
 	if stay > 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%d sets stay only because they may be needed by %s", stay, strings.Join(needed.unknown, "; by ")))
 	}
 	return plan, nil
+}
+
+// explain finds the groups of which nothing goes, though something might.
+func (p *Plan) explain() {
+	goes := map[catalog.Group]bool{}
+	for _, d := range p.Decisions {
+		g := d.Set.Group
+		if d.Set.Suspect() {
+			if n := len(p.Frozen); n == 0 || p.Frozen[n-1].Group != g {
+				p.Frozen = append(p.Frozen, Frozen{Group: g})
+			}
+			last := &p.Frozen[len(p.Frozen)-1]
+			last.Sets = append(last.Sets, d.Set)
+		}
+		if d.Unproven && !slices.Contains(p.Unproven, g) {
+			p.Unproven = append(p.Unproven, g)
+		}
+		goes[g] = goes[g] || !d.Keep
+	}
+	p.Unproven = slices.DeleteFunc(p.Unproven, func(g catalog.Group) bool { return goes[g] })
 }
 
 func fullGroup() catalog.Group { return catalog.Group{Kind: catalog.KindFull} }
@@ -120,13 +154,17 @@ func needsOf(full []catalog.Set) needs {
 
 // decide is the retention of one group, newest first.
 func decide(p retention.Policy, now time.Time, sets []catalog.Set, n needs) []Decision {
+	if len(sets) > 0 && sets[0].Kind != catalog.KindDatabase {
+		p.Requires = "" // nothing else can be verified: it would never be there
+	}
 	items := make([]retention.Item, len(sets))
 	for i, s := range sets {
 		items[i] = item(s, now, slices.Concat(n.by[s.Ref], n.unknown))
+		items[i].Proven = p.Requires != "" && s.LastCheck(p.Requires) != nil
 	}
 	decisions := make([]Decision, len(sets))
 	for i, d := range retention.Apply(p, items) {
-		decisions[len(sets)-1-i] = Decision{Set: sets[i], Keep: d.Keep, Reasons: d.Reasons}
+		decisions[len(sets)-1-i] = Decision{Set: sets[i], Keep: d.Keep, Reasons: d.Reasons, Unproven: d.Unproven}
 	}
 	return decisions
 }

@@ -251,6 +251,59 @@ func sorted(list []string) []string {
 	return list
 }
 
+// Promise: a suspect set freezes its group and no other, is named, and lets go when it is accepted or gone.
+func TestFrozen(t *testing.T) {
+	r := newRepository(&storetest.Memory{})
+	other := catalog.Group{Kind: catalog.KindDatabase, Database: "other"}
+	sets, free := r.nights(t, forge, 4), r.nights(t, other, 2)
+	r.check(t, sets[3], "suspect")
+	r.check(t, sets[1], "suspect")
+	o := r.options(t, retention.Policy{}, forge, other)
+	plan := decided(t, o)
+	equal(t, "removal", removal(plan), names(free[0]))
+	if len(plan.Frozen) != 1 || plan.Frozen[0].Group != forge || len(plan.Warnings) > 0 {
+		t.Fatalf("%+v, %q", plan.Frozen, plan.Warnings)
+	}
+	equal(t, "suspect", refs(plan.Frozen[0].Sets), names(sets[3], sets[1]))
+	r.check(t, sets[3], "accept")
+	if plan := decided(t, o); len(plan.Frozen) != 1 {
+		t.Errorf("%+v", plan.Frozen)
+	}
+	must(t, r.Remove(t.Context(), sets[1]))
+	plan = decided(t, o)
+	equal(t, "removal", sorted(removal(plan)), sorted(names(sets[0], sets[2], free[0])))
+	if len(plan.Frozen) > 0 {
+		t.Errorf("%+v", plan.Frozen)
+	}
+}
+
+// Promise: with evidence required a set goes only below a newer good one that has it, at that level or a higher one;
+// groups that lack it are named; what cannot be verified at all needs none.
+func TestRequires(t *testing.T) {
+	verify := func(r *repository, ref catalog.Ref, level string, ok bool) {
+		must(t, r.AddCheck(t.Context(), ref, catalog.Check{What: catalog.CheckVerify, Level: level, OK: ok}))
+	}
+	r := newRepository(&storetest.Memory{})
+	sets, files := r.nights(t, forge, 4), r.nights(t, media, 2)
+	o := r.options(t, retention.Policy{Requires: catalog.LevelDecode}, forge, media)
+	lacks := func(what string, want ...catalog.Ref) prune.Plan {
+		t.Helper()
+		plan := decided(t, o)
+		equal(t, what, sorted(removal(plan)), sorted(names(append(want, files[0])...)))
+		return plan
+	}
+	if plan := lacks("nothing was verified"); !slices.Equal(plan.Unproven, []catalog.Group{forge}) {
+		t.Errorf("%+v", plan.Unproven)
+	}
+	verify(r, sets[3], catalog.LevelChecksum, true)
+	verify(r, sets[2], catalog.LevelDecode, false)
+	lacks("not enough")
+	verify(r, sets[1], catalog.LevelDrill, true)
+	if plan := lacks("the second is proven", sets[0]); len(plan.Unproven) > 0 { // what is newer has none above it
+		t.Errorf("%+v", plan.Unproven)
+	}
+}
+
 // Promise: groups count each by itself.
 func TestGroupsCountByThemselves(t *testing.T) {
 	r := newRepository(&storetest.Memory{})

@@ -24,7 +24,7 @@ type world struct{ *rand.Rand }
 func (w world) policy() retention.Policy {
 	small := func() int { return max(0, w.IntN(9)-4) }
 	within := []time.Duration{0, 0, time.Hour, 36 * time.Hour, 7 * day, 30 * day, 365 * day}
-	return retention.Policy{Within: within[w.IntN(len(within))], Last: small(), Daily: small(), Weekly: small(), Monthly: small(), Yearly: small(), Min: w.IntN(4) - 1}
+	return retention.Policy{Within: within[w.IntN(len(within))], Last: small(), Daily: small(), Weekly: small(), Monthly: small(), Yearly: small(), Min: w.IntN(4) - 1, Requires: []string{"", "", "drill"}[w.IntN(3)]}
 }
 
 // history is sets in the order in which they were written: nights, hours, gaps, several in one day or at one time,
@@ -52,10 +52,10 @@ func (w world) history() []retention.Item {
 }
 
 func (w world) item(moment time.Time, n int) retention.Item {
-	item := retention.Item{ID: fmt.Sprintf("%s-%02d", moment.Format("20060102T150405Z"), n), Time: moment, Good: w.IntN(5) > 0}
+	item := retention.Item{ID: fmt.Sprintf("%s-%02d", moment.Format("20060102T150405Z"), n), Time: moment, Good: w.IntN(5) > 0, Proven: w.IntN(4) == 0}
 	if !item.Good {
 		item.Why = "failed"
-		item.Suspect = w.IntN(4) == 0
+		item.Suspect = w.IntN(8) == 0
 		item.Unjudged = w.IntN(6) == 0
 	}
 	if w.IntN(20) == 0 {
@@ -101,12 +101,15 @@ func expected(p retention.Policy, list []retention.Item) map[string]bool {
 	stay := map[string]bool{}
 	order := sorted(list)
 	newest := slices.IndexFunc(order, func(i retention.Item) bool { return i.Good })
+	suspect := slices.ContainsFunc(list, func(i retention.Item) bool { return i.Suspect })
+	proven := slices.IndexFunc(order, func(i retention.Item) bool { return i.Good && i.Proven })
 	limits := [4]int{p.Daily, p.Weekly, p.Monthly, p.Yearly}
 	var newer []retention.Item // good, and newer than the item at hand
 	for n, item := range order {
 		held := item.Pinned || item.Suspect || item.Unjudged || len(item.NeededBy) > 0
 		within := newest >= 0 && p.Within > 0 && order[newest].Time.Sub(item.Time) <= p.Within
-		stay[item.ID] = newest < 0 || held || n <= newest || within
+		unproven := p.Requires != "" && (proven < 0 || n <= proven)
+		stay[item.ID] = newest < 0 || held || n <= newest || within || suspect || unproven
 		if !item.Good {
 			continue
 		}
@@ -136,9 +139,10 @@ func units(t time.Time) [4]int {
 }
 
 // Promise: in every history the newest good set stays, with all that is pinned, needed, suspect or not judged; the
-// rest is what the rules say; the order of the items means nothing; pruning what was pruned removes nothing; what
-// goes goes also when there are more sets, newer ones for example; a policy that wants more keeps more; and pruning after each backup ends where pruning once
-// at the end does.
+// rest is what the rules say; nothing goes while a set is suspect, nor before there is newer evidence where that is
+// required; the order of the items means nothing; pruning what was pruned removes nothing; what goes goes also when
+// there are more sets, newer ones for example, unless one of these is suspect; a policy that wants more keeps more;
+// and pruning after each backup ends where pruning once at the end does.
 func TestProperties(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -182,6 +186,8 @@ func (w world) examine(p retention.Policy, list []retention.Item) string {
 			return item.ID + " has no reason"
 		case held && !d.Keep:
 			return item.ID + " is held, but would be removed"
+		case (d.Frozen || d.Unproven) && !d.Keep:
+			return item.ID + " is held back, but would be removed"
 		case d.Keep != stay[item.ID]:
 			return item.ID + " is not what the rules say"
 		}
@@ -236,7 +242,7 @@ func (w world) compare(p retention.Policy, list []retention.Item, decisions []re
 	// With fewer sets, as before a newer one came or while others are removed.
 	var some []retention.Item
 	for _, item := range list {
-		if w.IntN(4) > 0 {
+		if w.IntN(4) > 0 || item.Suspect {
 			some = append(some, item)
 		}
 	}
@@ -250,6 +256,13 @@ func (w world) compare(p retention.Policy, list []retention.Item, decisions []re
 	var nightly []retention.Item
 	for _, item := range slices.Backward(sorted(list)) {
 		nightly = kept(retention.Apply(p, append(nightly, item)))
+	}
+	if slices.ContainsFunc(list, func(i retention.Item) bool { return i.Suspect }) {
+		// What went before the suspect one came is not there any more.
+		if !subset(nightly, left) {
+			return "pruning each night keeps what pruning once does not"
+		}
+		return ""
 	}
 	if ids(nightly) != ids(left) {
 		return "pruning each night ends elsewhere than pruning once"

@@ -17,6 +17,10 @@ type Policy struct {
 	Monthly int           // of months
 	Yearly  int           // of years
 	Min     int           // so many good sets stay whatever else is said; less than 1 is 1
+
+	// Requires names the evidence without which nothing goes, such as "drill": a set is only let go when a newer
+	// good one is Proven. "" is none.
+	Requires string
 }
 
 // Item is one set, as far as it matters here.
@@ -32,8 +36,11 @@ type Item struct {
 	// Future is that it was started later than it is now. Then it stays and counts for no rule: some clock is or was
 	// wrong, and nothing may go because of that.
 	Future bool
-	// Suspect is that something about the set is not believable and nobody has accepted it.
+	// Suspect is that something about the set is not believable and nobody has accepted it. Then nothing goes: what
+	// is older may be all that is left of the truth.
 	Suspect bool
+	// Proven is that there is the evidence that the policy requires. Only that of good items counts.
+	Proven bool
 	// Pinned is that somebody wants the set kept; PinReason may be empty.
 	Pinned    bool
 	PinReason string
@@ -47,6 +54,9 @@ type Decision struct {
 	Keep bool
 	// Reasons is everything that keeps the item, or the one reason why nothing does. Never empty.
 	Reasons []string
+	// Frozen and Unproven are that no rule wants the item, and that it only stays because an item of the group is
+	// suspect, or because the required evidence is missing.
+	Frozen, Unproven bool
 }
 
 // Apply decides about the sets of one group; the decisions are in the order of the items.
@@ -67,6 +77,7 @@ func Apply(p Policy, items []Item) []Decision {
 	r.keepWithin()
 	r.keepSlots()
 	r.judgeRest()
+	r.holdBack()
 	return r.decisions
 }
 
@@ -161,6 +172,38 @@ func (r *run) judgeRest() {
 			d.Reasons = []string{because("not good and older than the newest good set", d.Item.Why)}
 		default:
 			d.Reasons = []string{"no rule keeps it"}
+		}
+	}
+}
+
+// holdBack keeps what no rule wants as long as it is not sure that what is newer is what it should be.
+func (r *run) holdBack() {
+	suspect, proven := -1, -1 // the newest of each
+	for _, i := range r.order {
+		if suspect < 0 && r.decisions[i].Item.Suspect {
+			suspect = i
+		}
+	}
+	for _, i := range r.good {
+		if proven < 0 && r.decisions[i].Item.Proven {
+			proven = i
+		}
+	}
+	for _, i := range r.order {
+		d := &r.decisions[i]
+		if d.Keep {
+			continue
+		}
+		d.Frozen = suspect >= 0
+		d.Unproven = r.Requires != "" && (proven < 0 || compare(d.Item, r.decisions[proven].Item) >= 0)
+		if d.Frozen || d.Unproven {
+			d.Reasons = nil
+		}
+		if d.Frozen {
+			r.keep(i, "frozen until "+r.decisions[suspect].Item.ID+" is accepted")
+		}
+		if d.Unproven {
+			r.keep(i, "no newer good set has passed a "+r.Requires)
 		}
 	}
 }

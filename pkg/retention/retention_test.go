@@ -43,6 +43,8 @@ func items(t testing.TB, lines ...string) []retention.Item {
 				item.Good, item.Unjudged, item.Why = false, true, rest
 			case "pinned":
 				item.Pinned, item.PinReason = true, rest
+			case "proven":
+				item.Proven = true
 			case "needed":
 				item.NeededBy = append(item.NeededBy, rest)
 			default:
@@ -120,6 +122,21 @@ func TestRules(t *testing.T) {
 				"keep pinned: before the migration", "keep pinned", "keep pinned: x",
 				"keep needed by full/20261122T020000Z, needed by full/20261123T020000Z, daily 2026-02-01", "keep needed by full/x",
 				"keep not accepted yet: suspect: half the rows", "keep cannot be judged: made by a newer forgectl", "keep the last good set, newest 1, daily 2026-11-23"}},
+		{"a suspect set freezes all of them, however old, and whatever is newer", retention.Policy{},
+			[]string{"2026-11-20", "2026-11-21 | suspect half the rows", "2026-11-22 | bad failed", "2026-11-23"},
+			[]string{"keep frozen until 20261121T000000Z is accepted", "keep not accepted yet: suspect: half the rows", "keep frozen until 20261121T000000Z is accepted", "keep the last good set"}},
+		{"without evidence nothing goes", retention.Policy{Requires: "drill"},
+			[]string{"2026-11-21", "2026-11-22 | bad failed | proven", "2026-11-23"},
+			[]string{"keep no newer good set has passed a drill", "keep no newer good set has passed a drill", "keep the last good set"}},
+		{"what is older than the evidence goes, itself it stays", retention.Policy{Requires: "drill"},
+			[]string{"2026-11-20", "2026-11-21 | proven", "2026-11-22 | proven", "2026-11-23", "2026-11-24"},
+			[]string{"remove no rule keeps it", "remove no rule keeps it", "keep no newer good set has passed a drill", "keep no newer good set has passed a drill", "keep the last good set"}},
+		{"frozen and without evidence", retention.Policy{Requires: "decode"},
+			[]string{"2026-11-21", "2026-11-22", "2026-11-23 | suspect x"},
+			[]string{"keep frozen until 20261123T000000Z is accepted, no newer good set has passed a decode", "keep the last good set", "keep not accepted yet: suspect: x"}},
+		{"evidence that nobody asked for changes nothing", retention.Policy{},
+			[]string{"2026-11-21 | proven", "2026-11-22"},
+			[]string{"remove no rule keeps it", "keep the last good set"}},
 		{"without a good set nothing is removed", retention.Policy{Within: day},
 			[]string{"2020-01-01 | bad a", "2026-01-01 | bad b", "2026-01-02 | unjudged c"},
 			[]string{"keep there is no good set: a", "keep there is no good set: b", "keep cannot be judged: c"}},
