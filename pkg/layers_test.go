@@ -37,6 +37,7 @@ const (
 // layers has every package below pkg/.
 var layers = map[string]int{
 	"atomicfile":      foundation,
+	"guard":           foundation,
 	"lock":            foundation,
 	"moment":          foundation,
 	"proc":            foundation,

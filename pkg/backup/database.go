@@ -36,6 +36,7 @@ type DatabaseOptions struct {
 	LockTimeout   time.Duration // for a lock on a table; default 1 minute
 	RolePasswords bool          // password hashes in the globals: needs a superuser
 	Release       Release       // facts about the application, for the manifest
+	Shrink        int           // a set that lost more than so many percent is suspect; 0: none is
 
 	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
 	Free     func(context.Context) (int64, error)
@@ -117,6 +118,7 @@ type databaseRun struct {
 	mu       sync.Mutex // of what the parallel writers add
 	manifest catalog.Manifest
 	written  map[string]artifact.Written // by base name
+	earlier  []catalog.Set               // of the group, oldest first
 	expected int64                       // bytes of the data archive: those of the last good set; 0: there is none
 	recovery artifact.Written            // RECOVER.md
 	warnings []string
@@ -163,6 +165,9 @@ func (r *databaseRun) write(ctx context.Context) (catalog.Set, error) {
 	}
 	r.Step("read back")
 	r.describe()
+	if err := r.judge(ctx); err != nil {
+		return catalog.Set{}, err
+	}
 	set, err := r.draft.Publish(ctx, r.manifest)
 	if err != nil {
 		return catalog.Set{}, fmt.Errorf("publish set: %w", err)

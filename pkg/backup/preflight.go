@@ -83,7 +83,7 @@ func (r *databaseRun) preflight(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list earlier sets: %w", err)
 	}
-	r.expected = dataBytes(sets)
+	r.earlier, r.expected = sets, dataBytes(sets)
 	return r.checkSpace(ctx, Need(sets, server.DatabaseBytes))
 }
 
