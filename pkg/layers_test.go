@@ -50,6 +50,7 @@ var layers = map[string]int{
 	"artifact":  engine,
 	"catalog":   engine,
 	"postgres":  engine,
+	"recovery":  engine,
 	"retention": engine,
 
 	"health":            domain,

@@ -90,6 +90,10 @@ type Options struct {
 	Catalog func(ctx context.Context) (*catalog.Catalog, error)
 	Intents restore.Intents
 
+	// RTO and RPO are what was promised for a bad day: how long a restore may take, and how old the newest good set
+	// may be. 0: nothing was.
+	RTO, RPO time.Duration
+
 	RequireSealed  bool
 	Recipients     func(ctx context.Context) ([]*seal.Key, error)
 	SecretKeyFiles []string
