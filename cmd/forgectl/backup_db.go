@@ -32,6 +32,10 @@ The set is incomplete, which is a WARNING, when PostgreSQL left something out th
 the role may not see. A table that the role cannot read is an error, with the SQL
 that mends it.
 
+A set that holds much less than the last good ones (guard.shrink) is suspect, which is a
+WARNING: it is kept and listed, but not good, and nothing is removed until somebody has
+looked, and accepts it with forgectl backup accept.
+
 With backup.prune: auto (the default) the sets of the database that backup.keep no
 longer wants are removed then, as by forgectl backup prune. Trouble there is a WARNING:
 the backup is good.
@@ -40,8 +44,9 @@ the backup is good.
 templates and what restores left, one after the other; the worst exit code counts.
 
 With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to",
-"incomplete", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"};
-with --all {"sets": [SET]}.`,
+"incomplete", "suspect", "stages": [{"name",
+"seconds"}], "removed": [], "freed_bytes"}, where "suspect" is the reason or ""; with
+--all {"sets": [SET]}.`,
 		Example: `  forgectl backup db
   forgectl backup db --database other --fingerprint full
   15 2 * * * bmad-forge /usr/local/bin/forgectl backup db    # in /etc/cron.d`,
@@ -125,7 +130,7 @@ func (a *App) backupDatabase(group catalog.Group) operation {
 				return result{}, fmt.Errorf("back up %s: %w", group, err)
 			}
 			progress.done()
-			return a.backedUp(repo, run, done, a.pruneAfter(ctx, run, repo, group)), nil
+			return a.backedUp(repo, run, done, func() prune.Result { return a.pruneAfter(ctx, run, repo, done.Set) }), nil
 		},
 	}
 }
@@ -140,6 +145,7 @@ func (a *App) backupOptions(ctx context.Context, repo *repository, database stri
 		LockTimeout:   cfg.Backup.LockTimeout,
 		RolePasswords: cfg.Backup.RolePasswords,
 		Release:       backup.FindRelease(cfg.App.Root),
+		Shrink:        cfg.Guard.Shrink,
 	}
 	var err error
 	if o.Seal, err = a.Sealing(ctx); err != nil {
@@ -161,19 +167,19 @@ type backedUpSet struct {
 	Rows       int64           `json:"rows"`
 	SealedTo   []string        `json:"sealed_to"`
 	Incomplete []string        `json:"incomplete"`
+	Suspect    string          `json:"suspect"`
 	Stages     []catalog.Stage `json:"stages"`
 	Removed    []string        `json:"removed"`
 	FreedBytes int64           `json:"freed_bytes"`
 }
 
-func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, pruned prune.Result) result {
+func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, pruneAfter func() prune.Result) result {
 	m := done.Set.Manifest
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpSet{
 		Set: done.Set.Ref.String(), Path: path, Bytes: done.Set.Bytes, RawBytes: m.RawBytes(),
 		Tables: m.Fingerprint.TableCount(), Rows: m.Fingerprint.Rows(), SealedTo: m.Encryption.Names(),
 		Incomplete: append([]string{}, m.Incomplete...), Stages: done.Stages,
-		Removed: setNames(pruned.Removed), FreedBytes: pruned.Bytes(),
 	}
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
@@ -187,6 +193,12 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 	for _, reason := range m.Incomplete {
 		run.Warn(shown.Set + " is incomplete: " + reason)
 	}
+	if k := done.Set.Suspicion(); k != nil {
+		shown.Suspect = k.Reason
+		run.Warn(fmt.Sprintf("%s is suspect: %s; %s", shown.Set, k.Reason, acceptHint(done.Set.Ref)))
+	}
+	pruned := pruneAfter()
+	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
 	return result{JSON: shown, Text: func(s *ui.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealedTo(shown.SealedTo),
 			contents(m.Fingerprint), s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify --drill"))

@@ -18,8 +18,14 @@ type listOptions struct {
 	database string
 }
 
+// listedOptions are those of the list alone.
+type listedOptions struct {
+	listOptions
+	maxAge ageLimit
+}
+
 func newBackupListCmd(app *App) *cobra.Command {
-	var o listOptions
+	var o listedOptions
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the sets in the repository",
@@ -29,18 +35,24 @@ sealed, how it was verified last (checksum, decode or drill) and how long ago, a
 whether it is good, or why not. Good means that every file is there with its size, no
 verification stands that failed, and nothing about it is suspect. Nothing is changed.
 
+With --max-age the list is a check: it is CRITICAL when the newest good set of the
+database (--database, else database.name) is older, or when there is none. "--max-age
+rpo" takes recovery.rpo, and is a WARNING from 80 % of it on.
+
 With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
 "age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "verified":
-{"level", "time", "host", "seconds"} or null, "pinned", "incomplete", "good",
-"why"}]}.`,
+{"level", "time", "host", "seconds"} or null, "pinned", "suspect", "incomplete",
+"good", "why"}]}.`,
 		Example: `  forgectl backup list
   forgectl backup list --database other
+  forgectl backup list --max-age 26h
   forgectl backup list -o json | jq -r '.sets[] | select(.good | not) | .set'`,
-		Annotations: codes(exitOK, exitCritical),
+		Annotations: codes(exitOK, exitWarning, exitCritical),
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.listBackups(cmd.Context(), o) },
 	}
-	groupFlags(app, cmd, &o)
+	groupFlags(app, cmd, &o.listOptions)
+	ageFlag(cmd, &o.maxAge, "CRITICAL when the newest good set of the database is older than this `TIME`, such as 26h, or rpo")
 	return cmd
 }
 
@@ -60,6 +72,7 @@ type listedSet struct {
 	SealedTo   []string     `json:"sealed_to"`
 	Verified   *verifiedBy  `json:"verified"`
 	Pinned     bool         `json:"pinned"`
+	Suspect    bool         `json:"suspect"`
 	Incomplete []string     `json:"incomplete"`
 	Good       bool         `json:"good"`
 	Why        string       `json:"why,omitempty"`
@@ -75,7 +88,7 @@ type verifiedBy struct {
 func (a *App) listedSet(repo *repository, s catalog.Set) listedSet {
 	l := listedSet{
 		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
-		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), SealedTo: []string{}, Incomplete: []string{},
+		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), Suspect: s.Suspect(), SealedTo: []string{}, Incomplete: []string{},
 	}
 	l.Path, _ = repo.Location(s.Ref)
 	l.Good, l.Why = s.Good()
@@ -113,9 +126,22 @@ func listSets(ctx context.Context, repo *repository, kind catalog.Kind, database
 	return all, nil
 }
 
-func (a *App) listBackups(ctx context.Context, o listOptions) error {
-	if o.kind != "" && !catalog.Kind(o.kind).Valid() {
+func (a *App) listBackups(ctx context.Context, o listedOptions) error {
+	switch {
+	case o.kind != "" && !catalog.Kind(o.kind).Valid():
 		return a.misuse("--kind %s: want database, media, config or full", o.kind)
+	case o.maxAge.given && o.kind != "" && o.kind != string(catalog.KindDatabase):
+		return a.misuse("--kind %s and --max-age were given: the age is that of a database's sets", o.kind)
+	}
+	group, err := a.databaseGroup()
+	if err == nil {
+		err = a.checkAgeLimit(o.maxAge)
+	}
+	if err != nil {
+		return err
+	}
+	if o.database != "" {
+		group.Database = o.database
 	}
 	repo, err := a.Repository(ctx)
 	if err != nil {
@@ -132,10 +158,13 @@ func (a *App) listBackups(ctx context.Context, o listOptions) error {
 	if len(shown) == 0 && a.Streams.ErrTTY {
 		a.Streams.Message("", ui.LevelHint, "no such sets in "+repo.path+"; forgectl backup db makes one")
 	}
-	return a.show(result{
+	if o.maxAge.given {
+		err = a.checkAge(ctx, repo, group, o.maxAge, a.warn)
+	}
+	return all(a.show(result{
 		JSON: map[string][]listedSet{"sets": shown},
 		Text: func(s *ui.Streams) error { return a.listTable(s, shown) },
-	})
+	}), err)
 }
 
 func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
@@ -178,6 +207,9 @@ func paintState(s *ui.Streams, l listedSet) string {
 	switch {
 	case !l.Good:
 		state = s.Bad(l.Why)
+		if l.Suspect && !strings.HasPrefix(l.Why, catalog.CheckSuspect) {
+			state += ", " + s.Bad(catalog.CheckSuspect)
+		}
 	case len(l.Incomplete) > 0:
 		state = s.Warn("good, incomplete")
 	}

@@ -27,10 +27,15 @@ func newBackupPruneCmd(app *App) *cobra.Command {
 		Short: "Remove the sets that backup.keep no longer wants",
 		Long: `Removes sets for good, in each kind and each database by itself, and says why each
 one stays or goes. A set stays when at least one rule of backup.keep wants it, when it
-is pinned (forgectl backup pin), when a full set that stays refers to it, when it is
-suspect and not accepted, or when this forgectl cannot judge it. Age counts back from
-the newest good set. The newest good set always stays, and sets that failed or are
-damaged stay as long as they are newer than that.
+is pinned (forgectl backup pin), when a full set that stays refers to it, or when this
+forgectl cannot judge it. Age counts back from the newest good set. The newest good set
+always stays, and sets that failed or are damaged stay as long as they are newer than
+that.
+
+While a set is suspect, nothing of its kind or database is removed, which is a WARNING:
+forgectl backup accept ends that. With backup.prune_requires a set of a database goes
+only when a newer good one has passed such a verification; that nothing goes for want of
+one is a WARNING as well.
 
 On a terminal the plan is shown and the word "prune" has to be typed. Without one
 nothing is removed unless --yes is given. Before each set is removed it is decided
@@ -62,7 +67,7 @@ func (a *App) pruneBackups(ctx context.Context, o pruneOptions) error {
 	}
 	repo, plan, err := a.planPrune(ctx, o.listOptions)
 	if err == nil && o.dryRun {
-		for _, w := range plan.Warnings {
+		for _, w := range a.planWarnings(plan, catalog.Ref{}) {
 			a.warn(w)
 		}
 		return a.show(a.prunedResult(plan, prune.Result{}, true))
@@ -80,7 +85,7 @@ func (a *App) pruneBackups(ctx context.Context, o pruneOptions) error {
 		Spec: job.Spec{Operation: "backup prune", Target: target},
 		Open: func(context.Context) (string, error) { return "", err },
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			for _, w := range plan.Warnings {
+			for _, w := range a.planWarnings(plan, catalog.Ref{}) {
 				run.Warn(w)
 			}
 			done, err := a.pruneGroups(ctx, run, repo, plan)

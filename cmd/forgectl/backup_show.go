@@ -78,6 +78,9 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))
 	}
+	if s.Suspect() {
+		row("to decide", "forgectl backup accept "+shellWord(l.Set)+" --reason TEXT")
+	}
 	for _, command := range openingCommands(l, s) {
 		row("to open it", command)
 	}

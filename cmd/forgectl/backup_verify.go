@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +18,7 @@ type verifyOptions struct {
 	all    bool
 	level  choice
 	drill  bool
-	maxAge time.Duration
+	maxAge ageLimit
 }
 
 func newBackupVerifyCmd(app *App) *cobra.Command {
@@ -45,8 +44,14 @@ is removed on every exit. The sets themselves are never changed.
 Damage is CRITICAL and names the file. With --max-age it is also CRITICAL when the
 newest good set is older.
 
+What was promised is compared as well. With recovery.rto, a drill says how long a restore
+would take: all its stages but the start of the throwaway server. With recovery.rpo, the
+age of the newest good set is looked at unless a set was named. Either is a WARNING from
+80 % on and CRITICAL beyond; the verdict on the set stays "ok".
+
 With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings", "stages":
-[{"name", "seconds"}], "seconds"}]}.`,
+[{"name", "seconds"}], "seconds", "recovery": {"seconds", "promised_seconds",
+"kept"}}]}; "recovery" is there after a drill that went well, with recovery.rto.`,
 		Example: `  forgectl backup verify --max-age 26h
   forgectl backup verify --drill
   forgectl backup verify --all --level decode
@@ -68,8 +73,7 @@ With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings", "stag
 	f.Var(&o.level, "level", "how far to go: checksum, decode or drill")
 	complete(cmd, "level", cobra.FixedCompletions(levels, cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVar(&o.drill, "drill", false, "short for --level drill")
-	f.DurationVar(&o.maxAge, "max-age", 0, "CRITICAL when the newest good set is older than this `TIME`, such as 26h")
-	complete(cmd, "max-age", cobra.NoFileCompletions)
+	ageFlag(cmd, &o.maxAge, "CRITICAL when the newest good set is older than this `TIME`, such as 26h, or rpo (default: recovery.rpo)")
 	return cmd
 }
 
@@ -79,13 +83,19 @@ func (a *App) checkVerify(cmd *cobra.Command, o *verifyOptions, named bool) erro
 		return a.misuse("--all and a set were given: which is it?")
 	case o.drill && o.level.given && o.level.value != catalog.LevelDrill:
 		return a.misuse("--drill and --level %s were given: which is it?", o.level.value)
-	case cmd.Flags().Changed("max-age") && o.maxAge <= 0:
-		return a.misuse("--max-age %s: must be more than 0", o.maxAge)
 	}
 	if o.drill {
 		o.level.value = catalog.LevelDrill
 	}
-	return nil
+	cfg, err := a.Config()
+	if err != nil {
+		return err
+	}
+	// Who names a set asks about that one.
+	if !o.maxAge.given && !named {
+		o.maxAge.rpo = cfg.Recovery.RPO > 0
+	}
+	return a.checkAgeLimit(o.maxAge)
 }
 
 func (a *App) verifyBackups(cmd *cobra.Command, o verifyOptions) error {
@@ -117,8 +127,8 @@ func (a *App) verifyBackups(cmd *cobra.Command, o verifyOptions) error {
 			}
 			defer release()
 			shown, err := a.verifyGroups(ctx, run, repo, o, name, groups)
-			if o.maxAge > 0 {
-				err = all(err, a.checkAge(ctx, repo, name.group, o.maxAge))
+			if o.maxAge.given || o.maxAge.rpo {
+				err = all(err, a.checkAge(ctx, repo, name.group, o.maxAge, run.Warn))
 			}
 			return verifiedResult(shown), err
 		},

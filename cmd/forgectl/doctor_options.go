@@ -31,6 +31,8 @@ func (a *App) doctorOptions(cron doctor.Cron) (doctor.Options, error) {
 			return repo.Catalog, nil
 		},
 		Intents:       a.intents(),
+		RTO:           cfg.Recovery.RTO,
+		RPO:           cfg.Recovery.RPO,
 		RequireSealed: cfg.Backup.Encrypt.Required,
 		Recipients: func(ctx context.Context) ([]*seal.Key, error) {
 			sealing, err := a.Sealing(ctx)

@@ -18,7 +18,7 @@ import (
 //	sets GROUP ID[:CHECK]...
 //
 // GROUP is as in names of sets, such as bmad_forge or media. CHECK is failed,
-// suspect or accept, or the set that a full one refers to.
+// drilled, suspect or accept, or the set that a full one refers to.
 func publishSets(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: sets GROUP ID[:CHECK]...")
@@ -35,8 +35,11 @@ func publishSets(ts *testscript.TestScript, neg bool, args []string) {
 		now = ref.ID.Time()
 		ts.Check(publishSet(c, ref.Group, mark))
 		if check := (catalog.Check{What: mark, Reason: "half the rows"}); mark != "" && ref.Kind != catalog.KindFull {
-			if mark == "failed" {
+			switch mark {
+			case "failed":
 				check = catalog.Check{What: catalog.CheckVerify, Level: catalog.LevelDrill, Problems: []string{"it broke"}}
+			case "drilled":
+				check = catalog.Check{What: catalog.CheckVerify, Level: catalog.LevelDrill, OK: true}
 			}
 			ts.Check(c.AddCheck(context.Background(), ref, check))
 		}

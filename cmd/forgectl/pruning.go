@@ -21,10 +21,42 @@ func (a *App) pruning(repo *repository, run *job.Run, groups ...catalog.Group) p
 		Catalog: repo.Catalog, Groups: groups, Lock: repo.take, Now: a.Now(),
 		Policy: retention.Policy{Within: k.Within, Last: k.Last, Daily: k.Daily, Weekly: k.Weekly, Monthly: k.Monthly, Yearly: k.Yearly, Min: k.Min},
 	}
+	if requires := a.loaded.Backup.PruneRequires; requires != config.RequiresNone {
+		o.Policy.Requires = requires
+	}
 	if run != nil {
 		o.Logger = run.Log
 	}
 	return o
+}
+
+// planWarnings is why less is removed than the rules say, with what to do about
+// it. Of a group that only the given set freezes nothing is said: whoever has
+// just written it has been told.
+func (a *App) planWarnings(plan prune.Plan, told catalog.Ref) []string {
+	warnings := slices.Clone(plan.Warnings)
+	for _, f := range plan.Frozen {
+		if len(f.Sets) == 1 && f.Sets[0].Ref == told {
+			continue
+		}
+		more := ""
+		if n := len(f.Sets) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %s more)", countSets(n, 0))
+		}
+		warnings = append(warnings, fmt.Sprintf("pruning of %s is frozen: %s%s; %s", f.Group, joinReason(f.Sets[0].Ref.String()+" is suspect", f.Sets[0].Suspicion().Reason), more, acceptHint(f.Sets[0].Ref)))
+	}
+	for _, g := range plan.Unproven {
+		requires := a.loaded.Backup.PruneRequires
+		command := "forgectl backup verify latest --level " + requires
+		if requires == catalog.LevelDrill {
+			command = "forgectl backup verify latest --drill"
+		}
+		if g.Database != a.loaded.Database.Name {
+			command += " --database " + shellWord(g.Database)
+		}
+		warnings = append(warnings, fmt.Sprintf("nothing of %s is removed: no newer good set has passed a %s, as backup.prune_requires wants it; run: %s", g, requires, command))
+	}
+	return warnings
 }
 
 // pruneGroups removes what the plan says, group by group. A group in which a
@@ -86,7 +118,8 @@ func (a *App) pruneGroup(ctx context.Context, run *job.Run, repo *repository, g 
 // pruneAfter prunes the group of a backup that has just been made, if
 // backup.prune says so. The backup is good whatever happens here, so trouble is
 // a warning.
-func (a *App) pruneAfter(ctx context.Context, run *job.Run, repo *repository, g catalog.Group) prune.Result {
+func (a *App) pruneAfter(ctx context.Context, run *job.Run, repo *repository, written catalog.Set) prune.Result {
+	g := written.Group
 	if a.loaded.Backup.Prune != config.PruneAuto {
 		return prune.Result{}
 	}
@@ -95,7 +128,7 @@ func (a *App) pruneAfter(ctx context.Context, run *job.Run, repo *repository, g 
 		run.Warn(fmt.Sprintf("prune %s: %v", g, err))
 		return prune.Result{}
 	}
-	for _, w := range plan.Warnings {
+	for _, w := range a.planWarnings(plan, written.Ref) {
 		run.Warn(w)
 	}
 	done, err := a.pruneGroup(ctx, run, repo, g, plan)

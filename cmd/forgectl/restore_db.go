@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
+	"github.com/bmad-forge/forgectl/pkg/recovery"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 )
 
@@ -63,7 +64,8 @@ database.admin_url.
 With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 [{"name", "seconds"}], "seconds", "dry_run"}, and without --into also "kept",
 "roles_made", "roles_without_password", "downtime_seconds", "gap_seconds",
-"sessions_ended"; with --table also "tables", "left_out".`,
+"sessions_ended"; with --table also "tables", "left_out"; with recovery.rto "recovery":
+{"seconds", "promised_seconds", "kept"}.`,
 		Example: `  forgectl restore db --dry-run
   forgectl restore db 20261123T020000Z
   forgectl restore db --at '2026-11-23 12:00' --into before_noon
@@ -134,12 +136,13 @@ func (a *App) restoreDatabase(ctx context.Context, o restoreOptions) error {
 				return result{}, fmt.Errorf("restore %s: %w", target, err)
 			}
 			defer show.progress.done()
-			done, err := a.restore(ctx, o, options, show)
+			start := time.Now()
+			done, asked, err := a.restore(ctx, o, options, show)
 			if err != nil {
 				return result{}, fmt.Errorf("restore %s as %s: %w", o.source(options), target, err)
 			}
 			show.progress.done()
-			return restored(run, done, o.dryRun), nil
+			return restored(run, done, o.dryRun, a.recoveredIn(done, o, time.Since(start)-asked)), nil
 		},
 	})
 }
@@ -172,21 +175,36 @@ func (a *App) sourceOptions(ctx context.Context, repo *repository, run *job.Run,
 	return err
 }
 
-// restore calls the one of the four that was asked for.
-func (a *App) restore(ctx context.Context, o restoreOptions, options restore.Options, show steps) (r restore.Result, err error) {
+// restore calls the one of the four that was asked for. asked is how long the
+// operator took to answer.
+func (a *App) restore(ctx context.Context, o restoreOptions, options restore.Options, show steps) (r restore.Result, asked time.Duration, err error) {
 	switch {
 	case o.into != "" && o.dryRun:
 		r.Plan, err = restore.PlanInto(ctx, options)
-		return r, err
+		return r, 0, err
 	case o.into != "":
-		return restore.Into(ctx, options)
+		r, err = restore.Into(ctx, options)
+		return r, 0, err
 	case o.dryRun:
 		r.Plan, err = restore.PlanReplace(ctx, options)
-		return r, err
+		return r, 0, err
 	}
 	options.Confirm = func(ctx context.Context, p restore.Plan) error {
 		show.progress.done()
+		start := time.Now()
+		defer func() { asked = time.Since(start) }()
 		return a.confirmRestore(ctx, p)
 	}
-	return restore.Replace(ctx, options)
+	r, err = restore.Replace(ctx, options)
+	return r, asked, err
+}
+
+// recoveredIn is how long a whole database took, from the first byte that was
+// read, next to what was promised; nil when nothing was, or not about this.
+func (a *App) recoveredIn(done restore.Result, o restoreOptions, took time.Duration) *recoveryTime {
+	promised := a.loaded.Recovery.RTO
+	if promised == 0 || o.dryRun || done.Choice != nil {
+		return nil
+	}
+	return &recoveryTime{Seconds: took.Seconds(), Promised: promised.Seconds(), Kept: recovery.Judge(took, promised) != recovery.Broken}
 }

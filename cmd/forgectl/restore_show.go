@@ -22,6 +22,7 @@ type restoredDatabase struct {
 	Stages   []catalog.Stage `json:"stages"`
 	Seconds  float64         `json:"seconds"`
 	DryRun   bool            `json:"dry_run"`
+	Recovery *recoveryTime   `json:"recovery,omitempty"`
 
 	Tables  []string `json:"tables,omitzero"`
 	LeftOut []string `json:"left_out,omitzero"`
@@ -34,10 +35,10 @@ type restoredDatabase struct {
 	Ended    int      `json:"sessions_ended,omitempty"`
 }
 
-func restored(run *job.Run, done restore.Result, dryRun bool) result {
+func restored(run *job.Run, done restore.Result, dryRun bool, measured *recoveryTime) result {
 	shown := restoredDatabase{
 		Set: done.Source, Server: done.Server, Database: done.Into, Owner: done.Owner, Bytes: done.Bytes,
-		Rows: done.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
+		Rows: done.Fingerprint.Rows(), Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun, Recovery: measured,
 		Kept: done.Aside, Roles: done.Roles, Password: done.Passwordless, Downtime: done.Downtime.Seconds(), Gap: done.Gap.Seconds(), Ended: done.Ended,
 	}
 	if c := done.Choice; c != nil {
@@ -68,6 +69,9 @@ func restored(run *job.Run, done restore.Result, dryRun bool) result {
 func restoredText(s *ui.Streams, shown restoredDatabase, done restore.Result) error {
 	_, err := fmt.Fprintf(s.Out, "%s  is ready: %s; owner %s\n%s\n", s.Bold(ui.Printable(shown.Database)), compared(done.Fingerprint),
 		ui.Printable(shown.Owner), s.Faint("from "+shown.Set+": "+stageTimes(shown.Stages)))
+	if err == nil && shown.Recovery != nil {
+		_, err = fmt.Fprintln(s.Out, shown.Recovery)
+	}
 	if err == nil && done.Choice != nil {
 		err = chosenText(s, done.Choice)
 	}

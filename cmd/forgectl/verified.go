@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
@@ -22,6 +21,7 @@ type verifiedSet struct {
 	Warnings []string        `json:"warnings"`
 	Stages   []catalog.Stage `json:"stages"`
 	Seconds  float64         `json:"seconds"`
+	Recovery *recoveryTime   `json:"recovery,omitempty"`
 
 	compared string
 }
@@ -59,6 +59,9 @@ func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, se
 		}
 		if v.OK && v.Level == catalog.LevelDrill {
 			one.compared = compared(s.Manifest.Fingerprint)
+			var slow error
+			one.Recovery, slow = a.checkTime(one.Set, v.Stages, run.Warn)
+			errs = append(errs, slow)
 		}
 		shown = append(shown, one)
 	}
@@ -90,22 +93,6 @@ func verifyError(s catalog.Set, err error) error {
 	return named
 }
 
-// checkAge fails when the newest good set is older than it may be.
-func (a *App) checkAge(ctx context.Context, repo *repository, g catalog.Group, limit time.Duration) error {
-	s, _, err := repo.Newest(ctx, g, time.Time{})
-	if err != nil {
-		return withCode(exitCritical, err)
-	}
-	age, err := a.ageOf(s)
-	if err != nil {
-		return err
-	}
-	if age > limit {
-		return withHint(fmt.Errorf("the newest good set of %s is %s old, more than %s: %s", g, ui.Age(age), limit, s.Ref), "forgectl history")
-	}
-	return nil
-}
-
 func verifiedResult(shown []verifiedSet) result {
 	return result{
 		JSON: map[string][]verifiedSet{"verified": append([]verifiedSet{}, shown...)},
@@ -115,6 +102,9 @@ func verifiedResult(shown []verifiedSet) result {
 				verdict, details := s.Good("ok"), stageTimes(v.Stages)
 				if v.compared != "" {
 					details = v.compared + "; " + details
+				}
+				if v.Recovery != nil {
+					details = v.Recovery.String() + "; " + details
 				}
 				if !v.OK {
 					verdict, details = s.Bad("damaged"), v.Problems[0]

@@ -11,6 +11,8 @@ type Config struct {
 	ScratchDir  string // never empty after Load: below StateDir unless set
 	Database    Database
 	Backup      Backup
+	Guard       Guard
+	Recovery    Recovery
 	Media       Media
 	ConfigFiles ConfigFiles
 	Service     Service
@@ -44,6 +46,7 @@ type Backup struct {
 	Fingerprint   string // one of the Fingerprint constants
 	Readback      string // one of the Readback constants
 	Prune         string // one of the Prune constants
+	PruneRequires string // one of the Requires constants
 	LockTimeout   time.Duration
 	RolePasswords bool
 	Keep          Keep
@@ -77,6 +80,17 @@ type Decrypt struct {
 	PassphraseFile    string
 	PassphraseCommand string
 	GPG               string // one of the GPG constants
+}
+
+// Guard says what is not believed without a look.
+type Guard struct {
+	Shrink int // percent; 0: no guard
+}
+
+// Recovery is what was promised for a bad day. 0: nothing was.
+type Recovery struct {
+	RTO time.Duration // until the database is usable again
+	RPO time.Duration // how old the newest good set may be
 }
 
 // Media is the tree of files that users uploaded.
@@ -137,6 +151,10 @@ const (
 
 	PruneAuto   = "auto"
 	PruneManual = "manual"
+
+	RequiresNone   = "none"
+	RequiresDecode = "decode"
+	RequiresDrill  = "drill"
 
 	GPGAuto  = "auto"
 	GPGNever = "never"

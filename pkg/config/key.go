@@ -196,6 +196,51 @@ func number(p *int, low, high int) *value {
 	}, func() string { return strconv.Itoa(*p) })
 }
 
+// percent is a share that may be switched off. Like "off", 0 is none.
+func percent(p *int) *value {
+	const want = "a percentage from 1 % to 99 %, or off"
+	v := scalar(want, ast.StringType, func(s string) error {
+		if s == "off" {
+			*p = 0
+			return nil
+		}
+		digits := strings.TrimSpace(strings.TrimSuffix(s, "%"))
+		n, err := strconv.Atoi(digits)
+		if err != nil || n < 0 || n > 99 || digits != strconv.Itoa(n) {
+			return fmt.Errorf("want %s, not %q", want, Mask(s))
+		}
+		*p = n
+		return nil
+	}, func() string {
+		if *p == 0 {
+			return "off"
+		}
+		return strconv.Itoa(*p) + "%"
+	})
+	v.node = append(v.node, ast.IntegerType)
+	return v
+}
+
+// optionalDuration is a duration that nobody has to name: 0 is none.
+func optionalDuration(p *time.Duration) *value {
+	v := duration(p, 0)
+	put := v.put
+	v.put = func(s []string) error {
+		if s[0] == "" {
+			*p = 0
+			return nil
+		}
+		return put(s)
+	}
+	v.get = func() []string {
+		if *p == 0 {
+			return []string{""}
+		}
+		return []string{formatDuration(*p)}
+	}
+	return v
+}
+
 func duration(p *time.Duration, low time.Duration) *value {
 	v := scalar("a duration such as 30s, 5m, 12h, 30d or 2w", ast.StringType, func(s string) error {
 		d, err := parseDuration(s)

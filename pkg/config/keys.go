@@ -15,7 +15,7 @@ type site struct {
 func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
-		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s),
+		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), promiseKeys(c),
 		later(fileKeys(c, s)), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
@@ -84,6 +84,8 @@ func backupKeys(b *Backup, s site) []*key {
 			doc: `How a set is read back before it counts as written: hash (the bytes on disk) or decode (also decrypted and decompressed). "hash" saves some processor time.`},
 		{name: "backup.prune", value: enum(&b.Prune, PruneAuto, PruneManual), def: PruneAuto,
 			doc: `When sets that backup.keep no longer wants are removed: auto (after each good backup) or manual (only by "backup prune").`},
+		{name: "backup.prune_requires", value: enum(&b.PruneRequires, RequiresNone, RequiresDecode, RequiresDrill), def: RequiresNone,
+			doc: `What must have been proven before a set of a database is removed: none, decode or drill. With "drill", a set goes only when a newer good one has passed "backup verify --drill", so that something that is known to restore always stays. Set it only where such verifications come regularly and their verdicts reach this repository: until then nothing is removed.`},
 		{name: "backup.lock_timeout", value: duration(&b.LockTimeout, time.Millisecond), def: "1m",
 			doc: `How long a backup waits for a table that somebody holds a lock on (a migration, say) before it gives up and names it. While it waits, later statements on that table wait behind it.`},
 		{name: "backup.role_passwords", value: toggle(&b.RolePasswords), def: "false",
@@ -92,6 +94,19 @@ func backupKeys(b *Backup, s site) []*key {
 	rows = append(rows, keepKeys(&b.Keep)...)
 	rows = append(rows, encryptKeys(&b.Encrypt, s)...)
 	return append(rows, decryptKeys(&b.Decrypt, s)...)
+}
+
+func promiseKeys(c *Config) []*key {
+	return []*key{
+		{name: "guard", doc: `What is not believed without a look.`},
+		{name: "guard.shrink", value: percent(&c.Guard.Shrink), def: "50%",
+			doc: `By how much a new set of a database may hold less than the median of the last seven good ones: rows in all, bytes of data, or rows of a table that had more than 1000. A set that lost more is suspect: it is no "latest", it fills no place of backup.keep, and nothing is removed before somebody has looked and said so with "backup accept". 0 or off: everything is believed.`},
+		{name: "recovery", doc: `What was promised for a bad day. Both are measured: checks warn from 80 % on, and are CRITICAL beyond.`},
+		{name: "recovery.rto", value: optionalDuration(&c.Recovery.RTO), def: "",
+			doc: `How long a restore of the database may take (recovery time objective), such as 30m. "backup verify --drill" compares it with what the drill took, but for the start of its server; the time to notice and to decide is not in it. Default: nothing was promised.`},
+		{name: "recovery.rpo", value: optionalDuration(&c.Recovery.RPO), def: "",
+			doc: `How old the newest good set may be (recovery point objective): what was written since is lost. "backup verify" and doctor compare, and so does "backup list --max-age rpo". For a backup each night not less than 31h, or the warning comes before the next backup. Default: nothing was promised.`},
+	}
 }
 
 func keepKeys(k *Keep) []*key {

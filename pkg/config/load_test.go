@@ -53,11 +53,12 @@ func TestDefaults(t *testing.T) {
 			AdminURL: "postgres:///postgres", AdminOSUser: "postgres",
 		},
 		Backup: Backup{
-			Compression: "default", Fingerprint: "counts", Readback: "decode", Prune: "auto", LockTimeout: time.Minute,
+			Compression: "default", Fingerprint: "counts", Readback: "decode", Prune: "auto", PruneRequires: "none", LockTimeout: time.Minute,
 			Keep:    Keep{Within: 30 * 24 * time.Hour, Daily: 7, Weekly: 8, Monthly: 12, Min: 1},
 			Encrypt: Encrypt{Recipients: []string{}, RecipientFiles: []string{}},
 			Decrypt: Decrypt{SecretKeyFiles: []string{}, GPG: "auto"},
 		},
+		Guard:       Guard{Shrink: 50},
 		Media:       Media{Path: "/var/www/bmad-forge/media", Exclude: []string{}},
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge"}},
 		Service:     Service{Manager: "systemd", Units: []string{"bmad-forge"}, Start: []string{}, Stop: []string{}, Restart: []string{}},
