@@ -142,10 +142,16 @@ func Hash(ctx context.Context, c *catalog.Catalog, ref catalog.Ref, a catalog.Ar
 	}
 	defer file.Close()
 	sum := newSummer(&counter{r: ctxReader{ctx, file}, progress: progress})
-	if _, err := io.Copy(io.Discard, sum); err != nil {
+	limited := io.Reader(sum)
+	if a.Bytes >= 0 { // one that is longer is wrong, and may be endless
+		limited = io.LimitReader(sum, a.Bytes+1)
+	}
+	if _, err := io.Copy(io.Discard, limited); err != nil {
 		return fmt.Errorf("read %s: %w", a.Name, err)
 	}
 	switch {
+	case a.Bytes >= 0 && sum.n > a.Bytes:
+		return &catalog.DamageError{Ref: ref, Artifact: a.Name, Kind: catalog.DamageSize, Err: fmt.Errorf("more than %d bytes", a.Bytes)}
 	case a.Bytes >= 0 && sum.n != a.Bytes:
 		return &catalog.DamageError{Ref: ref, Artifact: a.Name, Kind: catalog.DamageSize, Err: fmt.Errorf("%d bytes, not %d", sum.n, a.Bytes)}
 	case sum.hex() != a.SHA256:

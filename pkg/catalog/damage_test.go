@@ -239,6 +239,27 @@ func TestEveryByte(t *testing.T) {
 	}
 }
 
+// A file that is far too large is damage, whichever it is, and nobody reads it to its end.
+func TestHuge(t *testing.T) {
+	const huge = 1 << 40 // holes
+	c := newCatalog(openLocal(t, t.TempDir()))
+	set := mustWrite(t, c, forge)
+	must(t, c.AddCheck(t.Context(), set.Ref, verified))
+	path, _ := c.Location(set.Ref)
+	for _, name := range []string{"SHA256SUMS", "manifest.json", checkFile, "20-data.dump.zst"} {
+		file := filepath.Join(path, name)
+		whole, err := os.ReadFile(file)
+		must(t, err)
+		must(t, os.Truncate(file, huge))
+		got := listSets(t, c, forge)[0]
+		var d *catalog.DamageError
+		if !errors.As(got.Problem, &d) || d.Artifact != name {
+			t.Errorf("%s: %v", name, got.Problem)
+		}
+		must(t, os.WriteFile(file, whole, 0o600))
+	}
+}
+
 // What a newer forgectl made is said to be so, not called damaged; fields that are unknown are no obstacle.
 func TestNewer(t *testing.T) {
 	for change, want := range map[string]error{

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
 
 // holdEnv makes the test binary a process that takes the lock at that path, says what came of it, and keeps it
@@ -272,5 +273,15 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A file system that knows neither hard links nor renames that never replace does as well: also the first lock, which
+// makes the file, is one at a time.
+func TestNoLinks(t *testing.T) {
+	if storetest.NoLinks(t) {
+		t.Run("one at a time", TestOneAtATime)
+		t.Run("the holder is named", TestHeldNamesTheHolder)
+		t.Run("shared", TestShared)
 	}
 }

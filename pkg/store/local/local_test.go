@@ -284,3 +284,10 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A file system that knows neither hard links nor renames that never replace does as well.
+func TestNoLinks(t *testing.T) {
+	if storetest.NoLinks(t) {
+		storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()) })
+	}
+}
