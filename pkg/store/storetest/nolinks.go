@@ -2,12 +2,13 @@ package storetest
 
 import (
 	"os"
-	"os/exec"
 	"runtime"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // noLinksEnv names the test that a process without links is to run.
@@ -21,9 +22,10 @@ func NoLinks(t *testing.T) bool {
 		refuseLinks(t)
 		return true
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), noLinksEnv+"="+t.Name())
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := proc.Output(t.Context(), proc.System{}, proc.Cmd{
+		Path: "/proc/self/exe", Args: []string{"-test.run=^" + t.Name() + "$"}, Env: append(os.Environ(), noLinksEnv+"="+t.Name()),
+	})
+	if err != nil {
 		t.Errorf("without links: %v\n%s", err, out)
 	}
 	return false
