@@ -24,6 +24,7 @@ func ReadKeyFile(path string) ([]*Key, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, keyFileLimit+1))
+	defer clear(data) // there may be a secret key in it
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
