@@ -37,6 +37,7 @@ type Draft struct {
 	dir     string
 	renamer store.Renamer // nil: dir is the final one
 	started time.Time
+	signer  Signer // nil: not signed
 
 	mu        sync.Mutex
 	blobs     map[string]Blob // a zero Blob is being written

@@ -25,6 +25,7 @@ const (
 	DamageChecksum  = "checksum mismatch"
 	DamageMalformed = "malformed"
 	DamageIrregular = "not a regular file"
+	DamageSignature = "wrong signature"
 )
 
 // DamageError says what is wrong with a published set, and where.
@@ -42,6 +43,8 @@ func (e *DamageError) reason() string {
 	switch e.Kind {
 	case DamageMissing, DamageIrregular:
 		return e.Artifact + " is " + e.Kind
+	case DamageSignature: // the cause says it all
+		return fmt.Sprintf("%v", e.Err)
 	case DamageMalformed:
 		if e.Err != nil {
 			return fmt.Sprintf("%s is malformed: %v", e.Artifact, e.Err)

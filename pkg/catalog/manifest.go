@@ -54,7 +54,9 @@ type Manifest struct {
 	// Artifacts is what the set is made of, in the order in which it is to be read back.
 	Artifacts []Artifact `json:"artifacts"`
 	// Encryption is present when the artifacts whose names end in ".gpg" are sealed.
-	Encryption  *Encryption  `json:"encryption,omitempty"`
+	Encryption *Encryption `json:"encryption,omitempty"`
+	// Signature is present when SHA256SUMS is signed. Publish fills it in.
+	Signature   *Signature   `json:"signature,omitempty"`
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
 	// Readback says how the artifacts were proven before the set was published: "hash" or "decode".
 	Readback string `json:"readback,omitempty"`

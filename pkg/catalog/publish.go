@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Publish writes the manifest and SHA256SUMS and makes the draft a set. Schema, ID, Kind and Database of m are
-// filled in, and Started, Finished, Host and Forgectl if they are empty. Every artifact of m must have been put;
+// Publish writes the manifest, the signature and SHA256SUMS and makes the draft a set. Schema, ID, Kind, Database and
+// Signature of m are filled in, and Started, Finished, Host and Forgectl if they are empty. Every artifact of m must have been put;
 // its Bytes and SHA256 are filled in if they are empty and must be right otherwise. Files that are no artifacts
 // may be put as well.
 //
@@ -51,7 +51,11 @@ func (d *Draft) publish(ctx context.Context, m Manifest) error {
 	if _, err := d.put(ctx, ManifestName, writeAll(data)); err != nil {
 		return err
 	}
-	if err := d.c.store.Put(ctx, d.dir+"/"+SumsName, writeAll(d.sums())); err != nil {
+	sums := d.sums()
+	if err := d.sign(ctx, sums); err != nil {
+		return err
+	}
+	if err := d.c.store.Put(ctx, d.dir+"/"+SumsName, writeAll(sums)); err != nil {
 		return err
 	}
 	if d.renamer != nil {
@@ -81,6 +85,7 @@ func (d *Draft) complete(m Manifest) (Manifest, error) {
 	if m.Forgectl == "" {
 		m.Forgectl = d.c.version
 	}
+	m.Signature = signatureOf(d.signer)
 	m.Warnings = slices.Clone(m.Warnings)
 	for _, w := range d.Warnings {
 		if !slices.Contains(m.Warnings, w) {

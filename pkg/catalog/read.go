@@ -50,12 +50,16 @@ func (c *Catalog) readOnce(ctx context.Context, ref Ref) (set Set, ok bool) {
 	if _, ok := files[SumsName]; !ok {
 		return c.readWithoutSums(set, files)
 	}
-	sums, err := c.sums(ctx, ref, files[SumsName].Size)
+	sums, hash, err := c.hashedSums(ctx, ref, files[SumsName].Size)
+	set.sums = hash
 	if err == nil {
 		set.Manifest, err = c.readManifest(ctx, ref, sums, files[ManifestName].Size)
 	}
 	if err == nil {
 		err = c.compare(ctx, &set, sums, files)
+	}
+	if damage := set.compareSignature(files); err == nil {
+		err = damage
 	}
 	set.Problem = err
 	if e, ok := files[ChecksDir]; ok {

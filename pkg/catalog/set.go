@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,10 +16,14 @@ type Set struct {
 	Manifest *Manifest
 	// Bytes is the size of the files in the set's directory, and for a file tree what the manifest says.
 	Bytes int64
+	// Signed says that there is a signature, right or wrong.
+	Signed bool
 	// Checks is what happened to the set later, oldest first.
 	Checks []Check
 	// Problem is the first thing that is wrong: a *DamageError, ErrNewer, or why it could not be read.
 	Problem error
+
+	sums [sha256.Size]byte // of the SHA256SUMS that vouches for Manifest
 }
 
 // Began is when the run began, as well as can be told now: what the id says, unless that is yet to come. Ids ascend also

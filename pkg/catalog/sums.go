@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,18 +23,23 @@ func (c *Catalog) Sums(ctx context.Context, ref Ref) ([]Sum, error) {
 }
 
 func (c *Catalog) sums(ctx context.Context, ref Ref, size int64) ([]Sum, error) {
+	sums, _, err := c.hashedSums(ctx, ref, size)
+	return sums, err
+}
+
+// hashedSums also returns the hash of the file itself.
+func (c *Catalog) hashedSums(ctx context.Context, ref Ref, size int64) (sums []Sum, hash [sha256.Size]byte, err error) {
 	data, err := c.readFile(ctx, ref, SumsName, size, maxSums)
 	if errors.Is(err, fs.ErrNotExist) { // no SHA256SUMS, no set
-		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
+		return nil, hash, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
 	if err != nil {
-		return nil, err
+		return nil, hash, err
 	}
-	sums, err := parseSums(data)
-	if err != nil {
-		return nil, &DamageError{Ref: ref, Artifact: SumsName, Kind: DamageMalformed, Err: err}
+	if sums, err = parseSums(data); err != nil {
+		return nil, hash, &DamageError{Ref: ref, Artifact: SumsName, Kind: DamageMalformed, Err: err}
 	}
-	return sums, nil
+	return sums, sha256.Sum256(data), nil
 }
 
 // parseSums is strict: a line that sha256sum would read differently, or that has been cut, must not pass.
@@ -83,7 +89,7 @@ func formatSums(sums []Sum) []byte {
 
 // coverable accepts the names that may stand in SHA256SUMS.
 func coverable(name string) bool {
-	if !cleanName(name) || name == SumsName {
+	if !cleanName(name) || name == SumsName || name == SignatureName {
 		return false
 	}
 	first, _, _ := strings.Cut(name, "/")
