@@ -47,11 +47,12 @@ var layers = map[string]int{
 	"store/local":     foundation,
 	"store/storetest": foundation,
 
-	"artifact":  engine,
-	"catalog":   engine,
-	"postgres":  engine,
-	"recovery":  engine,
-	"retention": engine,
+	"artifact":   engine,
+	"catalog":    engine,
+	"postgres":   engine,
+	"provenance": engine,
+	"recovery":   engine,
+	"retention":  engine,
 
 	"health":            domain,
 	"media":             domain,

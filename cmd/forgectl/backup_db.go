@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -151,6 +152,11 @@ func (a *App) backupOptions(ctx context.Context, repo *repository, database stri
 	if o.Seal, err = a.Sealing(ctx); err != nil {
 		return o, err
 	}
+	if signer, err := a.Signer(ctx); err != nil {
+		return o, err
+	} else if signer != nil {
+		o.Signer = signer
+	}
 	if o.Endpoint, err = a.BackupEndpoint(ctx); err == nil {
 		o.Endpoint = o.Endpoint.WithDatabase(database)
 	}
@@ -166,6 +172,7 @@ type backedUpSet struct {
 	Tables     int             `json:"tables"`
 	Rows       int64           `json:"rows"`
 	SealedTo   []string        `json:"sealed_to"`
+	SignedBy   string          `json:"signed_by,omitempty"`
 	Incomplete []string        `json:"incomplete"`
 	Suspect    string          `json:"suspect"`
 	Stages     []catalog.Stage `json:"stages"`
@@ -180,6 +187,11 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 		Set: done.Set.Ref.String(), Path: path, Bytes: done.Set.Bytes, RawBytes: m.RawBytes(),
 		Tables: m.Fingerprint.TableCount(), Rows: m.Fingerprint.Rows(), SealedTo: m.Encryption.Names(),
 		Incomplete: append([]string{}, m.Incomplete...), Stages: done.Stages,
+	}
+	sealed := sealedTo(shown.SealedTo)
+	if m.Signature != nil {
+		shown.SignedBy = m.Signature.Fingerprint
+		sealed += ", signed by " + ui.Printable(cmp.Or(m.Signature.UserID, m.Signature.Fingerprint))
 	}
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
@@ -200,7 +212,7 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 	pruned := pruneAfter()
 	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
 	return result{JSON: shown, Text: func(s *ui.Streams) error {
-		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealedTo(shown.SealedTo),
+		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealed,
 			contents(m.Fingerprint), s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify --drill"))
 		if n := len(shown.Removed); err == nil && n > 0 {
 			_, err = fmt.Fprintf(s.Out, "removed, as backup.keep says: %s: %s\n", countSets(n, shown.FreedBytes), ui.Printable(strings.Join(shown.Removed, ", ")))

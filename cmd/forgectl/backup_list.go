@@ -33,15 +33,18 @@ func newBackupListCmd(app *App) *cobra.Command {
 size, how much smaller it is than what went in, how many rows it holds, to whom it is
 sealed, how it was verified last (checksum, decode or drill) and how long ago, and
 whether it is good, or why not. Good means that every file is there with its size, no
-verification stands that failed, and nothing about it is suspect. Nothing is changed.
+verification stands that failed, and nothing about it is suspect. That a set is signed
+is shown, but not by whom: "backup show" and "backup verify" check signatures. Where
+verify.require_signature is set, one without a signature is not good. Nothing is
+changed.
 
 With --max-age the list is a check: it is CRITICAL when the newest good set of the
 database (--database, else database.name) is older, or when there is none. "--max-age
 rpo" takes recovery.rpo, and is a WARNING from 80 % of it on.
 
 With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
-"age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "verified":
-{"level", "time", "host", "seconds"} or null, "pinned", "suspect", "incomplete",
+"age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "signed",
+"verified": {"level", "time", "host", "seconds"} or null, "pinned", "suspect", "incomplete",
 "good", "why"}]}.`,
 		Example: `  forgectl backup list
   forgectl backup list --database other
@@ -70,6 +73,7 @@ type listedSet struct {
 	Tables     int          `json:"tables"`
 	Rows       int64        `json:"rows"`
 	SealedTo   []string     `json:"sealed_to"`
+	Signed     bool         `json:"signed"`
 	Verified   *verifiedBy  `json:"verified"`
 	Pinned     bool         `json:"pinned"`
 	Suspect    bool         `json:"suspect"`
@@ -88,10 +92,12 @@ type verifiedBy struct {
 func (a *App) listedSet(repo *repository, s catalog.Set) listedSet {
 	l := listedSet{
 		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
-		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), Suspect: s.Suspect(), SealedTo: []string{}, Incomplete: []string{},
+		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), Suspect: s.Suspect(), Signed: s.Signed, SealedTo: []string{}, Incomplete: []string{},
 	}
 	l.Path, _ = repo.Location(s.Ref)
-	l.Good, l.Why = s.Good()
+	if l.Good, l.Why = s.Good(); l.Good && !l.Signed && a.loaded.Verify.RequireSignature {
+		l.Good, l.Why = false, "not signed, but a signature is required"
+	}
 	if m := s.Manifest; m != nil {
 		l.RawBytes, l.Tables, l.Rows, l.SealedTo = m.RawBytes(), m.Fingerprint.TableCount(), m.Fingerprint.Rows(), m.Encryption.Names()
 		l.Incomplete = append(l.Incomplete, m.Incomplete...)
@@ -212,6 +218,9 @@ func paintState(s *ui.Streams, l listedSet) string {
 		}
 	case len(l.Incomplete) > 0:
 		state = s.Warn("good, incomplete")
+	}
+	if l.Good && l.Signed {
+		state += ", signed"
 	}
 	if l.Pinned {
 		state += ", pinned"

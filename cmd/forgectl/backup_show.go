@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -18,12 +20,14 @@ func newBackupShowCmd(app *App) *cobra.Command {
 		Short: "Show everything about one set",
 		Long: `Shows what is known of one set without reading its artifacts: where it comes from,
 the files with their sizes and sums, the tables with their rows, to whom it is
-sealed, what happened to it since, and the commands that open it, with forgectl and
+sealed, who signed it (which is checked), what happened to it since, and the commands that open it, with forgectl and
 without. An ID alone is a set of the configured database; DATABASE/ID names any.
 "latest" (the default) is the newest set, good or not. Nothing is changed.
 
-With -o json: the object of "backup list", and "manifest" (docs/format.md) and
-"checks".`,
+With -o json: the object of "backup list", and "manifest" (docs/format.md), "checks" and
+"signature": null, or {"state", "fingerprint", "key", "user_id", "time", "problem"}. The
+state is good, unknown (by a key that is not accepted here), invalid (by one that was
+revoked or had expired), wrong, none or unchecked.`,
 		Example: `  forgectl backup show
   forgectl backup show 20261123T020000Z
   forgectl backup show other/20261123T020000Z -o json`,
@@ -41,8 +45,9 @@ With -o json: the object of "backup list", and "manifest" (docs/format.md) and
 // shownSet is the JSON of forgectl backup show.
 type shownSet struct {
 	listedSet
-	Manifest *catalog.Manifest `json:"manifest"`
-	Checks   []catalog.Check   `json:"checks"`
+	Signature *shownSignature   `json:"signature"`
+	Manifest  *catalog.Manifest `json:"manifest"`
+	Checks    []catalog.Check   `json:"checks"`
 }
 
 func (a *App) showBackup(ctx context.Context, name string) error {
@@ -54,14 +59,26 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	policy, err := a.Provenance()
+	if err != nil {
+		return err
+	}
+	signature, err := policy.Examine(ctx, repo.Catalog, s)
+	if err != nil {
+		signature.Warning = err.Error()
+	}
 	l := a.listedSet(repo, s)
+	var damage *catalog.DamageError
+	if errors.As(signature.Damage, &damage) && l.Good {
+		l.Good, l.Why = false, damage.Reason()
+	}
 	return a.show(result{
-		JSON: shownSet{l, s.Manifest, append([]catalog.Check{}, s.Checks...)},
-		Text: func(out *ui.Streams) error { return a.showTable(out, l, s) },
+		JSON: shownSet{l, showSignature(signature), s.Manifest, append([]catalog.Check{}, s.Checks...)},
+		Text: func(out *ui.Streams) error { return a.showTable(out, l, s, signature) },
 	})
 }
 
-func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {
+func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature provenance.Finding) error {
 	t := out.Table(ui.Column{Title: "FIELD"}, ui.Column{Title: "VALUE"})
 	row := func(field, value string) {
 		if value != "" {
@@ -74,6 +91,7 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set) error {
 	row("started", timestamp(l.Started)+", "+ago(time.Duration(l.AgeSeconds)*time.Second))
 	if m := s.Manifest; m != nil {
 		a.showManifest(row, m, l)
+		row("signed by", signedBy(out, signature))
 	}
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))

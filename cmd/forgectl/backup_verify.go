@@ -41,6 +41,11 @@ a secret key for sealed sets, and end UNKNOWN where there is none: nothing is
 "verified" that was not. The throwaway server is a private one in scratch_dir, and
 is removed on every exit. The sets themselves are never changed.
 
+A signature is checked at each level: one that is wrong or was taken away is damage,
+one by a key that is not accepted here a WARNING, or damage like none at all where
+verify.require_signature is set. A set that comes from another server than the good
+sets around it is a WARNING.
+
 Damage is CRITICAL and names the file. With --max-age it is also CRITICAL when the
 newest good set is older.
 
@@ -49,9 +54,9 @@ would take: all its stages but the start of the throwaway server. With recovery.
 age of the newest good set is looked at unless a set was named. Either is a WARNING from
 80 % on and CRITICAL beyond; the verdict on the set stays "ok".
 
-With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings", "stages":
-[{"name", "seconds"}], "seconds", "recovery": {"seconds", "promised_seconds",
-"kept"}}]}; "recovery" is there after a drill that went well, with recovery.rto.`,
+With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings",
+"signature" (as of "backup show"), "stages": [{"name", "seconds"}], "seconds",
+"recovery": {"seconds", "promised_seconds", "kept"}}]}; "recovery" is there after a drill that went well, with recovery.rto.`,
 		Example: `  forgectl backup verify --max-age 26h
   forgectl backup verify --drill
   forgectl backup verify --all --level decode
@@ -183,7 +188,12 @@ func (a *App) verifyOptions(repo *repository, level string) (verify.Options, err
 	if err != nil {
 		return verify.Options{}, err
 	}
+	policy, err := a.Provenance()
+	if err != nil {
+		return verify.Options{}, err
+	}
 	return verify.Options{
+		Provenance: policy, Group: repo.group(),
 		Catalog: repo.Catalog, Unlock: unlock, Level: level, Finder: a.Finder(), Runner: a.Proc(), Now: a.Now,
 		Scratch: place, FreeScratch: func() (int64, error) { return freeBelow(place.Dir) },
 	}, nil

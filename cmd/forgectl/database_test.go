@@ -24,7 +24,8 @@ import (
 
 // TestDatabaseScripts runs every file of testdata/database against a real
 // server. Each script has a database ($DB) with the middling schema, a role that
-// may read it ($ROLE), a key pair (key.pub, key.sec), another one (other.*), and
+// may read it ($ROLE), a key pair (key.pub, key.sec), another one (other.*), two
+// more to sign with (signer.*, and locked.* with the passphrase "open sesame"), and
 // a configuration that seals to the first. $SOCKET is the directory of the server's socket.
 func TestDatabaseScripts(t *testing.T) {
 	testscript.Run(t, scripts("testdata/database", withDatabase(t)))
@@ -80,8 +81,8 @@ func withDatabase(t *testing.T) func(env *testscript.Env) error {
 		}))
 		env.Defer(health.Close)
 		env.Setenv("HEALTH", health.URL+"/health/")
-		for _, key := range []string{"key", "other"} {
-			if err := writeKeys(env.WorkDir, key); err != nil {
+		for key, passphrase := range map[string]string{"key": "", "other": "", "signer": "", "locked": "open sesame"} {
+			if err := writeKeys(env.WorkDir, key, passphrase); err != nil {
 				return err
 			}
 		}
@@ -101,14 +102,19 @@ health: {url: ""}
 	}
 }
 
-// writeKeys makes a key pair as gpg would export it, under a name.
-func writeKeys(dir, name string) error {
+// writeKeys makes a key pair as gpg would export it, under a name; "" is no passphrase.
+func writeKeys(dir, name, passphrase string) error {
 	key, err := openpgp.NewEntity("Forge backup", "", "backup@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	if err != nil {
 		return err
 	}
 	var public, secret bytes.Buffer
-	if err := key.SerializePrivate(&secret, nil); err != nil {
+	if passphrase != "" {
+		if err := key.EncryptPrivateKeys([]byte(passphrase), nil); err != nil {
+			return err
+		}
+	}
+	if err := key.SerializePrivateWithoutSigning(&secret, nil); err != nil {
 		return err
 	}
 	if err := key.Serialize(&public); err != nil {

@@ -38,6 +38,8 @@ func (a *App) doctorOptions(cron doctor.Cron) (doctor.Options, error) {
 			sealing, err := a.Sealing(ctx)
 			return sealing.Recipients, err
 		},
+		Signer:         a.Signer,
+		Provenance:     a.Provenance,
 		SecretKeyFiles: cfg.Backup.Decrypt.SecretKeyFiles,
 		Manager: func() (service.Manager, error) {
 			s := cfg.Service
@@ -73,6 +75,7 @@ func configFindings(cfg *config.Loaded) []doctor.Finding {
 	seen := []string{
 		"repository", "state_dir", "scratch_dir",
 		"backup.encrypt.recipients", "backup.encrypt.recipient_files", "backup.encrypt.required", "backup.decrypt.secret_key_files",
+		"backup.encrypt.sign_key_file", "backup.encrypt.sign_passphrase_file", "verify.signer_files", "verify.require_signature",
 	}
 	// Of use for what is yet to come, or for the record only.
 	harmless := []string{"app.root", "media.path", "config_files.paths"}

@@ -57,6 +57,10 @@ func mappings() []mapping {
 		{is(catalog.ErrNotRepository), exitUnknown, say("forgectl config show repository")},
 		{is(store.ErrGone), exitCritical, say("is it mounted? when it is back, run it again")},
 		{is(catalog.ErrNewer), exitUnknown, say("use the forgectl that wrote it, or a newer one")},
+		{func(err error) bool {
+			return errors.Is(err, catalog.ErrDamaged) && find[*catalog.DamageError](err).Kind == catalog.DamageSignature
+		},
+			exitCritical, say("forgectl backup show; who may sign: forgectl config show verify")},
 		{is(catalog.ErrDamaged), exitCritical, say("forgectl backup list")},
 		{is(catalog.ErrNotFound), exitUnknown, say("forgectl backup list")},
 		{is(catalog.ErrInvalid), exitUnknown, say("forgectl backup list")},

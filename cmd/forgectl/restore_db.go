@@ -29,7 +29,8 @@ func newRestoreDBCmd(app *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db [ID|latest|FILE]",
 		Short: "Restore a database, into service or beside the live one",
-		Long: `Restores a set. First everything is checked that can be: the sums of the set, the
+		Long: `Restores a set. First everything is checked that can be: the signature (where
+verify.require_signature is set, one of an accepted key must be there), the sums, the
 key, versions, rights, roles, extensions, space, who is connected. It is then loaded
 beside the live database under a working name, compared with what was counted when
 the backup was taken, and analyzed. When anything fails it is dropped again.
@@ -166,6 +167,9 @@ func (a *App) sourceOptions(ctx context.Context, repo *repository, run *job.Run,
 		if err == nil {
 			a.onClose(options.File)
 		}
+		return err
+	}
+	if options.Provenance, err = a.Provenance(); err != nil {
 		return err
 	}
 	if options.Set, err = a.setToRestore(ctx, repo, run, o.name, o.at); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
@@ -120,6 +121,9 @@ func (a *App) confirmRestore(ctx context.Context, p restore.Plan) error {
 func planTable(s *ui.Streams, p restore.Plan) error {
 	t := s.Table(ui.Column{Title: "PLAN"}, ui.Column{Title: "VALUE"})
 	t.Row("source", p.Source+", proven whole")
+	if by := p.Signature.Signer(); by != "" && p.Signature.State == provenance.Good {
+		t.Row("signed by", by)
+	}
 	t.Row("server", p.Server+", PostgreSQL "+p.Version.String())
 	space := "unknown on the server: look for yourself"
 	if p.Free >= 0 {

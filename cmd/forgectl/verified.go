@@ -23,6 +23,8 @@ type verifiedSet struct {
 	Seconds  float64         `json:"seconds"`
 	Recovery *recoveryTime   `json:"recovery,omitempty"`
 
+	Signature *shownSignature `json:"signature"`
+
 	compared string
 }
 
@@ -46,6 +48,7 @@ func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, se
 		one := verifiedSet{
 			Set: s.Ref.String(), Level: v.Level, OK: v.OK, Problems: []string{}, Warnings: append([]string{}, v.Warnings...),
 			Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
+			Signature: showSignature(v.Signature),
 		}
 		for _, d := range v.Damage {
 			one.Problems = append(one.Problems, d.Error())

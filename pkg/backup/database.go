@@ -30,13 +30,14 @@ type DatabaseOptions struct {
 	Runner   proc.Runner
 
 	Seal          seal.Options
-	RequireSealed bool          // refuse to write a plain set
-	Fingerprint   string        // catalog.Fingerprint…; default counts
-	Readback      string        // catalog.Readback…; default decode
-	LockTimeout   time.Duration // for a lock on a table; default 1 minute
-	RolePasswords bool          // password hashes in the globals: needs a superuser
-	Release       Release       // facts about the application, for the manifest
-	Shrink        int           // a set that lost more than so many percent is suspect; 0: none is
+	RequireSealed bool           // refuse to write a plain set
+	Signer        catalog.Signer // nil: the set is not signed
+	Fingerprint   string         // catalog.Fingerprint…; default counts
+	Readback      string         // catalog.Readback…; default decode
+	LockTimeout   time.Duration  // for a lock on a table; default 1 minute
+	RolePasswords bool           // password hashes in the globals: needs a superuser
+	Release       Release        // facts about the application, for the manifest
+	Shrink        int            // a set that lost more than so many percent is suspect; 0: none is
 
 	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
 	Free     func(context.Context) (int64, error)
@@ -139,6 +140,7 @@ func (r *databaseRun) do(ctx context.Context) (Result, error) {
 	if r.draft, err = r.Catalog.Begin(ctx, r.group); err != nil {
 		return Result{}, fmt.Errorf("start set: %w", err)
 	}
+	r.draft.SignWith(r.Signer)
 	r.warnings = append(r.warnings, r.draft.Warnings...)
 	set, err := r.write(ctx)
 	if err != nil {

@@ -31,7 +31,14 @@ Choose a name that does not exist yet; nothing here touches an existing database
 ` + "```sh" + `
 sha256sum --check --strict SHA256SUMS
 ` + "```" + `
+{{if .Signer}}
+   And is it what was signed? This needs gpg and the public key {{.Signer}}
+   from a place that you trust, not from beside this file: gpg --import it, and compare the fingerprint that gpg prints.
 
+` + "```sh" + `
+gpg --verify SHA256SUMS.sig SHA256SUMS
+` + "```" + `
+{{end}}
 2. Name the new database, and set PGHOST, PGPORT, PGUSER where they are needed.
 
 ` + "```sh" + `
@@ -81,6 +88,7 @@ type recoverText struct {
 	Major                         int
 	Sealed                        bool
 	Suffix                        string
+	Signer                        string // fingerprint; "": not signed
 }
 
 // Open is the command that prints an artifact in plain.
@@ -106,6 +114,9 @@ func (r *databaseRun) writeRecover(ctx context.Context) error {
 		Major:    r.dumper.Tools.Version.Major(),
 		Sealed:   sealed,
 		Suffix:   seal.Suffix(sealed),
+	}
+	if r.Signer != nil {
+		text.Signer = r.Signer.Fingerprint()
 	}
 	blob, err := r.draft.Put(ctx, dumpset.RecoverName, func(w io.Writer) error { return recoverTemplate.Execute(w, text) })
 	if err != nil {

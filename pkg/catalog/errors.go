@@ -36,10 +36,10 @@ type DamageError struct {
 	Err      error  // the cause, where there is more to say; may be nil
 }
 
-func (e *DamageError) Error() string { return e.Ref.String() + ": " + e.reason() }
+func (e *DamageError) Error() string { return e.Ref.String() + ": " + e.Reason() }
 
-// reason is the message without the set's name, for places that have named it already.
-func (e *DamageError) reason() string {
+// Reason is the message without the set's name, for places that have named it already.
+func (e *DamageError) Reason() string {
 	switch e.Kind {
 	case DamageMissing, DamageIrregular:
 		return e.Artifact + " is " + e.Kind

@@ -45,7 +45,7 @@ func (s Set) Good() (ok bool, why string) {
 		var d *DamageError
 		switch {
 		case errors.As(s.Problem, &d):
-			return false, d.reason()
+			return false, d.Reason()
 		case errors.Is(s.Problem, ErrNewer):
 			return false, ErrNewer.Error()
 		}

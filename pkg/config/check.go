@@ -106,7 +106,7 @@ func inside(path, dir string) bool {
 // checkFiles opens every file that a setting names. That others can read a secret one was found by Load already.
 func (l *Loaded) checkFiles(p *problems) {
 	for _, k := range l.rows {
-		if k.section() || !k.secret && k.name != "backup.encrypt.recipient_files" {
+		if k.section() || !k.secret && k.name != "backup.encrypt.recipient_files" && k.name != "verify.signer_files" {
 			continue
 		}
 		for _, path := range k.value.get() {
@@ -159,6 +159,12 @@ func (l *Loaded) checkSealing(p *problems) {
 		} else {
 			p.warn("backup.encrypt.recipients", "name a key, and set backup.encrypt.required", "backups will not be encrypted")
 		}
+	}
+	if e.SignPassphraseFile != "" && e.SignPassphraseCommand != "" {
+		p.fail("backup.encrypt.sign_passphrase_command", "", "sign_passphrase_file is set too: only one of them can be meant")
+	}
+	if l.Verify.RequireSignature && e.SignKeyFile == "" && len(l.Verify.SignerFiles) == 0 {
+		p.fail("verify.require_signature", "name a public key in verify.signer_files", "signatures are required, but no key is accepted")
 	}
 	if d.PassphraseFile != "" && d.PassphraseCommand != "" {
 		p.fail("backup.decrypt.passphrase_command", "", "passphrase_file is set too: only one of them can be meant")

@@ -11,6 +11,7 @@ type Config struct {
 	ScratchDir  string // never empty after Load: below StateDir unless set
 	Database    Database
 	Backup      Backup
+	Verify      Verify
 	Guard       Guard
 	Recovery    Recovery
 	Media       Media
@@ -71,7 +72,16 @@ type Encrypt struct {
 	Recipients     []string // fingerprints, long ids or e-mail addresses, resolved by gpg
 	RecipientFiles []string // files of public keys
 	GNUPGHome      string   // empty: gpg's own choice
-	SignKeyFile    string
+	SignKeyFile    string   // empty: sets are not signed
+
+	SignPassphraseFile    string
+	SignPassphraseCommand string
+}
+
+// Verify says whose signatures of sets count.
+type Verify struct {
+	SignerFiles      []string // files of public keys, beside that of Encrypt.SignKeyFile
+	RequireSignature bool
 }
 
 // Decrypt says what can open a sealed set again.

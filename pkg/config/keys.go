@@ -15,7 +15,7 @@ type site struct {
 func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
-		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), promiseKeys(c),
+		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
 		later(fileKeys(c, s)), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
@@ -143,8 +143,22 @@ func encryptKeys(e *Encrypt, s site) []*key {
 			doc: `Files with public keys, armored or binary; each key in them is a recipient. They need no keyring, which suits a machine that is set up by a script.`},
 		{name: "backup.encrypt.gnupg_home", value: optionalPath(&e.GNUPGHome, s.home), def: "",
 			doc: `The directory of the gpg keyring. Default: GNUPGHOME, else ~/.gnupg of the user who runs forgectl, which differs between root and the application's user.`},
-		{name: "backup.encrypt.sign_key_file", value: optionalPath(&e.SignKeyFile, s.home), def: "", secret: true, later: true,
-			doc: `A file with a secret key, mode 0600, that sets are signed with. Default: they are not signed.`},
+		{name: "backup.encrypt.sign_key_file", value: optionalPath(&e.SignKeyFile, s.home), def: "", secret: true,
+			doc: `A file with one secret key, armored or binary, mode 0600, that sets are signed with. Default: they are not signed. A signature proves who wrote a set; take a key of its own for it, not one that opens sets.`},
+		{name: "backup.encrypt.sign_passphrase_file", value: optionalPath(&e.SignPassphraseFile, s.home), def: "", secret: true,
+			doc: `A file that holds nothing but the passphrase of that key, mode 0600. Nobody is ever asked for it.`},
+		{name: "backup.encrypt.sign_passphrase_command", value: command(&e.SignPassphraseCommand), def: "",
+			doc: `A shell command that prints the passphrase of that key. Set this or sign_passphrase_file, not both.`},
+	}
+}
+
+func verifyKeys(v *Verify, s site) []*key {
+	return []*key{
+		{name: "verify", doc: `Whose signatures are accepted when a set is verified or restored.`},
+		{name: "verify.signer_files", value: paths(&v.SignerFiles, s.home), def: "",
+			doc: `Files with public keys, armored or binary; each key in them may sign. The public half of backup.encrypt.sign_key_file may too. Needed on hosts that only verify or restore, and to go on accepting a key that was replaced.`},
+		{name: "verify.require_signature", value: toggle(&v.RequireSignature), def: "false",
+			doc: `Whether a set that is not signed by one of those keys counts as damaged, and is not restored. Without it an unknown signer is a warning, and only a signature that is wrong or was taken away is damage. Set it to true once all sets that are kept are signed.`},
 	}
 }
 

@@ -59,6 +59,7 @@ func TestDefaults(t *testing.T) {
 			Decrypt: Decrypt{SecretKeyFiles: []string{}, GPG: "auto"},
 		},
 		Guard:       Guard{Shrink: 50},
+		Verify:      Verify{SignerFiles: []string{}},
 		Media:       Media{Path: "/var/www/bmad-forge/media", Exclude: []string{}},
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge"}},
 		Service:     Service{Manager: "systemd", Units: []string{"bmad-forge"}, Start: []string{}, Stop: []string{}, Restart: []string{}},

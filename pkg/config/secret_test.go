@@ -26,6 +26,8 @@ func TestSecretFilesOfOthers(t *testing.T) {
 		"backup.decrypt.secret_key_files": "backup: {decrypt: {secret_key_files: [/nonexistent/k, %s]}}",
 		"backup.decrypt.passphrase_file":  "backup: {decrypt: {passphrase_file: %s}}",
 		"backup.encrypt.sign_key_file":    "backup: {encrypt: {sign_key_file: %s}}",
+
+		"backup.encrypt.sign_passphrase_file": "backup: {encrypt: {sign_passphrase_file: %s}}",
 	}
 	for _, k := range table(&Config{}, site{}) {
 		if k.secret && settings[k.name] == "" {

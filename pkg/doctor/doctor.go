@@ -28,6 +28,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
@@ -94,8 +95,12 @@ type Options struct {
 	// may be. 0: nothing was.
 	RTO, RPO time.Duration
 
-	RequireSealed  bool
-	Recipients     func(ctx context.Context) ([]*seal.Key, error)
+	RequireSealed bool
+	Recipients    func(ctx context.Context) ([]*seal.Key, error)
+	// Signer is the key that sets are signed with, tried; nil: they are not signed.
+	Signer func(ctx context.Context) (*seal.Signer, error)
+	// Provenance is whose signatures count.
+	Provenance     func() (provenance.Policy, error)
 	SecretKeyFiles []string
 	// GPGHolds says whether gpg has the secret key to a fingerprint; nil: it is not asked.
 	GPGHolds func(ctx context.Context, fingerprint string) (bool, error)
@@ -133,6 +138,7 @@ func checks() []check {
 		{"restores", checkAdmin},
 		{"kept", checkKept},
 		{"keys", checkKeys},
+		{"signatures", checkSignatures},
 		{"secret key", checkSecretKey},
 		{"sets", checkSets},
 		{"drill", checkDrill},
@@ -195,6 +201,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Recipients == nil {
 		o.Recipients = notGiven[[]*seal.Key]
+	}
+	if o.Signer == nil {
+		o.Signer = notGiven[*seal.Signer]
+	}
+	if o.Provenance == nil {
+		o.Provenance = func() (provenance.Policy, error) { return provenance.Policy{}, errNotGiven }
 	}
 	if o.Manager == nil {
 		o.Manager = func() (service.Manager, error) { return nil, errNotGiven }

@@ -16,6 +16,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
@@ -24,9 +25,11 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Set     catalog.Set
 	Unlock  seal.Unlocker
-	Admin   *postgres.Endpoint // a role that may create databases, and another database to connect to
-	Finder  postgres.ToolFinder
-	Runner  proc.Runner
+	// Provenance says whose signatures count.
+	Provenance provenance.Policy
+	Admin      *postgres.Endpoint // a role that may create databases, and another database to connect to
+	Finder     postgres.ToolFinder
+	Runner     proc.Runner
 
 	// File, if set, is restored in place of Set. Trusted loads it with the rights of
 	// Admin and forgives what a trusted person may have had reasons for; an
@@ -72,6 +75,7 @@ type Plan struct {
 	Free       int64 // on the server's data directory; -1: unknown
 	Properties pgdump.Properties
 	Warnings   []string
+	Signature  provenance.Finding // of the set
 	// Fingerprint is what the restored database is compared with; nil: nothing was counted.
 	Fingerprint *catalog.Fingerprint
 	// Choice is which tables are restored, and what is left out; nil: everything.
@@ -162,6 +166,7 @@ func (o Options) prepare(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
+	p.Signature, p.Warnings = facts.signature, append(p.Warnings, facts.warnings...)
 	if err := o.checkServer(ctx, p, facts); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
@@ -31,6 +32,9 @@ type facts struct {
 	server postgres.Version // that it was taken from; 0: unknown
 	dumper postgres.Version // pg_dump that wrote it; 0: unknown
 	bytes  int64            // size of the database, about
+
+	signature provenance.Finding
+	warnings  []string
 }
 
 type contents struct {
@@ -60,7 +64,7 @@ func (s setSource) reader() dumpset.Reader {
 
 func (s setSource) fingerprint() *catalog.Fingerprint { return s.Set.Manifest.Fingerprint }
 
-func (s setSource) facts(context.Context) (facts, error) {
+func (s setSource) facts(ctx context.Context) (facts, error) {
 	if s.Set.Problem != nil {
 		return facts{}, s.Set.Problem
 	}
@@ -75,7 +79,7 @@ func (s setSource) facts(context.Context) (facts, error) {
 	if v, err := postgres.ParseVersion(s.Set.Manifest.Tools["pg_dump"]); err == nil {
 		f.dumper = v
 	}
-	return f, nil
+	return f, s.provenance(ctx, &f)
 }
 
 func (s setSource) examine(ctx context.Context) (c contents, err error) {

@@ -1,7 +1,7 @@
 // Package verify examines a backup set and gives one verdict.
 //
 // The levels build on one another. Checksum: every file is there and is what
-// was written. Decode: every artifact decrypts and decompresses to the bytes
+// was written, and the signature, where there is one, fits. Decode: every artifact decrypts and decompresses to the bytes
 // that went in. Drill: the set is restored into a throwaway server and compared
 // with the fingerprint that was taken with it; the time that this takes is the
 // measured recovery time. Only a drill proves a backup.
@@ -24,6 +24,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
@@ -32,6 +33,11 @@ type Options struct {
 	Catalog *catalog.Catalog
 	Unlock  seal.Unlocker // nil: only plain sets can be decoded
 	Level   string        // catalog.Level…; default checksum
+
+	// Provenance says whose signatures count.
+	Provenance provenance.Policy
+	// Group lists the sets of a group, to compare servers; nil: they are not compared.
+	Group func(context.Context, catalog.Group) ([]catalog.Set, error)
 
 	// For drills:
 	Finder  postgres.ToolFinder
@@ -48,13 +54,14 @@ type Options struct {
 
 // Verdict is what was found.
 type Verdict struct {
-	Set      catalog.Set
-	Level    string
-	OK       bool
-	Damage   []error // each a *catalog.DamageError, a *pgdump.DifferenceError, or why a healthy server refused to load the set
-	Stages   []catalog.Stage
-	Warnings []string // the set is as it should be, but somebody should look
-	Removed  []string // throwaway servers that killed drills had left
+	Set       catalog.Set
+	Level     string
+	Signature provenance.Finding
+	OK        bool
+	Damage    []error // each a *catalog.DamageError, a *pgdump.DifferenceError, or why a healthy server refused to load the set
+	Stages    []catalog.Stage
+	Warnings  []string // the set is as it should be, but somebody should look
+	Removed   []string // throwaway servers that killed drills had left
 }
 
 // Seconds is the time that all stages took together.
@@ -80,6 +87,9 @@ func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
 		return v, err
 	}
 	v.OK = len(v.Damage) == 0
+	if v.refused() {
+		return v, nil
+	}
 	if err := o.record(ctx, v); err != nil && !errors.Is(err, catalog.ErrNotFound) { // a set without sums has no place for it
 		v.Warnings = append(v.Warnings, fmt.Sprintf("the verdict could not be recorded beside the set: %v", err))
 	}
@@ -130,6 +140,9 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		v.Damage, err = reader.Hash(ctx)
 		return err
 	})
+	if err == nil {
+		err = o.provenance(ctx, v)
+	}
 	if err != nil {
 		return err
 	}
