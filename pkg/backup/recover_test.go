@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func dress(t testing.TB, e *postgres.Endpoint) {
 }
 
 // Promise: without forgectl, the commands of RECOVER.md as they stand there
-// and stock tools bring back the database with everything that belongs to it.
+// and stock tools prove who signed it and bring back the database with everything that belongs to it.
 func TestRecover(t *testing.T) { // not beside tests that drop roles: the globals change all roles that they know
 	e := entity(t, "ops", nil)
 	public, secret := serialized(t, e)
@@ -108,7 +109,10 @@ func TestRecover(t *testing.T) { // not beside tests that drop roles: the global
 			environ := []string{"PATH=" + stockTools(t, tt.sealed), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
 			if tt.sealed {
 				o.Seal.Recipients = []*seal.Key{newPair(t, "other").public, keyOf(t, public)}
-				environ = append(environ, "GNUPGHOME="+gnupg(t, secret))
+				host := entity(t, "host", nil)
+				hostPublic, _ := serialized(t, host)
+				o.Signer = signerOf(t, host)
+				environ = append(environ, "GNUPGHOME="+gnupg(t, append(slices.Clone(secret), hostPublic...)))
 			}
 			r, err := backup.Database(t.Context(), o)
 			must(t, err)
@@ -134,8 +138,12 @@ func TestRecover(t *testing.T) { // not beside tests that drop roles: the global
 			cmd := exec.CommandContext(t.Context(), "bash", "--norc", "-eu", "-c", script.String())
 			cmd.Dir = dir
 			cmd.Env = append(environ, "PGHOST="+server.SocketDir, fmt.Sprintf("PGPORT=%d", server.Port), "PGUSER=postgres")
-			if out, err := cmd.CombinedOutput(); err != nil {
+			out, err := cmd.CombinedOutput()
+			if err != nil {
 				t.Fatalf("%v\n%s\n%s", err, script.String(), out)
+			}
+			if verified := strings.Contains(string(out), `Good signature from "host <host@example.org>"`); verified != tt.sealed {
+				t.Errorf("signature verified: %v\n%s", verified, out)
 			}
 			if dump(t, into) != dump(t, db.Database()) {
 				t.Error("the recovered database is dumped differently from the original")

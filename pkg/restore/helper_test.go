@@ -56,10 +56,16 @@ var original struct {
 	dump          string
 }
 
-func newKey(t testing.TB, name string) (public, secret *seal.Key) {
+func newEntity(t testing.TB, name string) *openpgp.Entity {
 	t.Helper()
 	e, err := openpgp.NewEntity(name, "", name+"@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	must(t, err)
+	return e
+}
+
+func newKey(t testing.TB, name string) (public, secret *seal.Key) {
+	t.Helper()
+	e := newEntity(t, name)
 	var p, s bytes.Buffer
 	must(t, e.SerializePrivateWithoutSigning(&s, nil))
 	must(t, e.Serialize(&p))
