@@ -33,6 +33,9 @@ The set is incomplete, which is a WARNING, when PostgreSQL left something out th
 the role may not see. A table that the role cannot read is an error, with the SQL
 that mends it.
 
+With backup.encrypt.sign_key_file the set is signed. The key is tried before anything
+is dumped, and one that cannot sign is refused.
+
 A set that holds much less than the last good ones (guard.shrink) is suspect, which is a
 WARNING: it is kept and listed, but not good, and nothing is removed until somebody has
 looked, and accepts it with forgectl backup accept.
@@ -45,9 +48,8 @@ the backup is good.
 templates and what restores left, one after the other; the worst exit code counts.
 
 With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to",
-"incomplete", "suspect", "stages": [{"name",
-"seconds"}], "removed": [], "freed_bytes"}, where "suspect" is the reason or ""; with
---all {"sets": [SET]}.`,
+"signed_by", "incomplete", "suspect", "stages": [{"name", "seconds"}], "removed": [],
+"freed_bytes"}, where "suspect" is the reason or ""; with --all {"sets": [SET]}.`,
 		Example: `  forgectl backup db
   forgectl backup db --database other --fingerprint full
   15 2 * * * bmad-forge /usr/local/bin/forgectl backup db    # in /etc/cron.d`,

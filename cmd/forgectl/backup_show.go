@@ -20,9 +20,10 @@ func newBackupShowCmd(app *App) *cobra.Command {
 		Short: "Show everything about one set",
 		Long: `Shows what is known of one set without reading its artifacts: where it comes from,
 the files with their sizes and sums, the tables with their rows, to whom it is
-sealed, who signed it (which is checked), what happened to it since, and the commands that open it, with forgectl and
-without. An ID alone is a set of the configured database; DATABASE/ID names any.
-"latest" (the default) is the newest set, good or not. Nothing is changed.
+sealed, who signed it (which is checked), what happened to it since, and the commands
+that open it, with forgectl and without. An ID alone is a set of the configured
+database; DATABASE/ID names any. "latest" (the default) is the newest set, good or not.
+Nothing is changed.
 
 With -o json: the object of "backup list", and "manifest" (docs/format.md), "checks" and
 "signature": null, or {"state", "fingerprint", "key", "user_id", "time", "problem"}. The
@@ -90,8 +91,7 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature p
 	row("path", l.Path)
 	row("started", timestamp(l.Started)+", "+ago(time.Duration(l.AgeSeconds)*time.Second))
 	if m := s.Manifest; m != nil {
-		a.showManifest(row, m, l)
-		row("signed by", signedBy(out, signature))
+		a.showManifest(row, m, l, signedBy(out, signature))
 	}
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))
@@ -105,7 +105,7 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature p
 	return t.Flush()
 }
 
-func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l listedSet) {
+func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l listedSet, signer string) {
 	row("took", ui.Duration(m.Finished.Sub(m.Started)))
 	row("written by", "forgectl "+m.Forgectl+" on "+m.Host)
 	for _, tool := range sortedKeys(m.Tools) {
@@ -130,6 +130,7 @@ func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l
 			row("sealed to", r.Fingerprint+"  "+r.UserID)
 		}
 	}
+	row("signed by", signer)
 	row("read back", m.Readback)
 	for _, reason := range m.Incomplete {
 		row("incomplete", reason)

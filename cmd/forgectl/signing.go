@@ -35,11 +35,11 @@ func (a *App) Signer(ctx context.Context) (*seal.Signer, error) {
 	if err == nil {
 		return s, nil
 	}
+	if errors.Is(err, seal.ErrPassphrase) { // which names the key, and perhaps another file
+		return nil, withHint(withCode(exitUnknown, err), "set backup.encrypt.sign_passphrase_file or sign_passphrase_command")
+	}
 	named := withCode(exitUnknown, fmt.Errorf("signing key %s: %w", e.SignKeyFile, plainPath(err)))
-	switch {
-	case errors.Is(err, seal.ErrPassphrase):
-		return nil, withHint(named, "set backup.encrypt.sign_passphrase_file or sign_passphrase_command")
-	case errors.Is(err, seal.ErrKeyExpired):
+	if errors.Is(err, seal.ErrKeyExpired) {
 		return nil, withHint(named, "prolong it where it was made (gpg --quick-set-expire), and export it to that file again")
 	}
 	return nil, withHint(named, "forgectl config show backup.encrypt.sign_key_file")

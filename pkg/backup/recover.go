@@ -34,6 +34,7 @@ sha256sum --check --strict SHA256SUMS
 {{if .Signer}}
    And is it what was signed? This needs gpg and the public key {{.Signer}}
    from a place that you trust, not from beside this file: gpg --import it, and compare the fingerprint that gpg prints.
+   Without that key nothing says who wrote this: leave the block out, and think before you go on.
 
 ` + "```sh" + `
 gpg --verify SHA256SUMS.sig SHA256SUMS

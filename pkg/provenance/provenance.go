@@ -7,8 +7,8 @@
 //   - A Finding is about the set. What this host lacks (keys that cannot be read,
 //     a file that cannot) is an error when a signature is required, and otherwise
 //     a warning: in a disaster the keys to check with may be the last to come back.
-//   - What is wrong is Damage: a signature that does not fit, is malformed, is not
-//     by whom the manifest names, or was taken away. What cannot be told is a
+//   - What is wrong is Damage: a signature that does not fit, is malformed, is
+//     neither by a signer nor by whom the manifest names, or was taken away. What cannot be told is a
 //     Warning: one by an unknown key. Policy.Require makes damage of that too, and
 //     of no signature at all.
 //   - A good Finding covers the Set as it was given: the manifest in memory is the
@@ -78,7 +78,8 @@ func (p Policy) Examine(ctx context.Context, c *catalog.Catalog, s catalog.Set) 
 	}
 	by, err := p.Signers.Verify(signed.Sums, signed.Signature, now())
 	f := Finding{State: Good, By: by}
-	if claim := s.Manifest.Signature; claim != nil && !errors.Is(err, seal.ErrSignature) && !isBy(by, claim) {
+	// A signer who counts may have signed it anew, after a theft of the first key; nobody else may.
+	if claim := s.Manifest.Signature; claim != nil && err != nil && !errors.Is(err, seal.ErrSignature) && !isBy(by, claim) {
 		return f.damaged(s, Wrong, fmt.Errorf("the manifest says that it is signed by %s, but the signature is by %s", signer(claim.Fingerprint, claim.UserID), name(by))), nil
 	}
 	switch {

@@ -220,6 +220,7 @@ func TestForgery(t *testing.T) {
 	}
 	sign(resigned, mallory)
 	r.want(policy, resigned, provenance.Wrong, "the manifest says that it is signed by "+anna.public.Fingerprint(), "")
+	r.want(provenance.Policy{Signers: seal.Signers{mallory.public}}, resigned, provenance.Good, "", "") // one who counts may
 	r.forge(resigned, func(m *catalog.Manifest) { m.Signature.Fingerprint = mallory.public.Fingerprint() })
 	sign(resigned, mallory)
 	r.want(policy, resigned, provenance.Unknown, "", "signed by an unknown key: "+mallory.public.Fingerprint())

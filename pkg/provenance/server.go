@@ -1,7 +1,9 @@
 package provenance
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 )
@@ -13,41 +15,37 @@ import (
 // The nearest good sets before and after are asked, not all: a server that was replaced is strange once, until its
 // second set, and what it had before stays as it is.
 func Stranger(s catalog.Set, group []catalog.Set) string {
-	if identifier(s) == "" {
-		return ""
+	at, _ := slices.BinarySearchFunc(group, s.ID, func(o catalog.Set, id catalog.ID) int { return cmp.Compare(o.ID, id) })
+	usable := func(o catalog.Set) bool {
+		good, _ := o.Good()
+		return good && o.ID != s.ID && identifier(o) != ""
 	}
 	var before, after *catalog.Set
-	for i := range group {
-		o := &group[i]
-		if good, _ := o.Good(); !good || o.Ref == s.Ref || identifier(*o) == "" {
-			continue
-		}
-		switch {
-		case o.ID < s.ID:
-			before = o
-		case after == nil:
-			after = o
+	for i := at - 1; i >= 0 && before == nil; i-- {
+		if usable(group[i]) {
+			before = &group[i]
 		}
 	}
-	other, where := before, "the good set before it"
-	if after != nil {
-		other, where = after, "the good set after it"
-	}
-	if before != nil && after != nil {
-		other, where = before, "the good sets around it"
-		if identifier(*before) != identifier(*after) {
-			where = "the good set before it"
+	for i := at; i < len(group) && after == nil; i++ {
+		if usable(group[i]) {
+			after = &group[i]
 		}
 	}
-	for _, near := range []*catalog.Set{before, after} {
-		if near != nil && identifier(*near) == identifier(s) {
-			return ""
-		}
-	}
-	if other == nil {
+	own := identifier(s)
+	switch {
+	case own == "", before == nil && after == nil,
+		before != nil && identifier(*before) == own, after != nil && identifier(*after) == own:
 		return ""
+	case before == nil:
+		return strange(s, *after, "the good set after it")
+	case after != nil && identifier(*before) == identifier(*after):
+		return strange(s, *before, "the good sets around it")
 	}
-	return fmt.Sprintf("it was taken from server %s, but %s from server %s: it may have been exchanged", server(s), where, server(*other))
+	return strange(s, *before, "the good set before it")
+}
+
+func strange(s, other catalog.Set, where string) string {
+	return fmt.Sprintf("it was taken from server %s, but %s from server %s: it may have been exchanged", server(s), where, server(other))
 }
 
 func identifier(s catalog.Set) string {
