@@ -3,12 +3,12 @@ package seal
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"errors"
 	"fmt"
 	"time"
 
+	pgpecdsa "github.com/ProtonMail/go-crypto/openpgp/ecdsa"
 	pgped25519 "github.com/ProtonMail/go-crypto/openpgp/ed25519"
 	pgpeddsa "github.com/ProtonMail/go-crypto/openpgp/eddsa"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -286,7 +286,7 @@ func wipe(private *packet.PrivateKey) {
 		for _, p := range k.Primes {
 			clear(p.Bits())
 		}
-	case *ecdsa.PrivateKey:
+	case *pgpecdsa.PrivateKey:
 		clear(k.D.Bits())
 	case *pgpeddsa.PrivateKey:
 		clear(k.D)

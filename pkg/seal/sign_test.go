@@ -2,12 +2,18 @@ package seal
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	pgpecdsa "github.com/ProtonMail/go-crypto/openpgp/ecdsa"
+	pgpeddsa "github.com/ProtonMail/go-crypto/openpgp/eddsa"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 // keyFile writes a key file as gpg --export-secret-keys would.
@@ -247,4 +253,43 @@ func TestSignatureMalformed(t *testing.T) {
 	if _, err := (Signers)(nil).Verify(sums, good, time.Now()); !errors.Is(err, ErrUnknownSigner) {
 		t.Errorf("no signers: %v", err)
 	}
+}
+
+// Promise: what is left of a key after wipe signs nothing: its numbers are zeros, for each algorithm that gpg offers.
+func TestWipe(t *testing.T) {
+	g := newGnuPG(t)
+	nist := g.batch("Key-Type: ECDSA\nKey-Curve: nistp256\nKey-Usage: sign,cert\nName-Real: nist\nName-Email: nist@example.org\n%no-protection\n")
+	for _, fingerprint := range []string{g.key("rsa", "rsa", "0"), g.key("sub", "sub-sign", "0"), nist} {
+		k := one(t, g.secret(fingerprint))
+		private := []*packet.PrivateKey{k.entity.PrivateKey}
+		for _, s := range k.entity.Subkeys {
+			private = append(private, s.PrivateKey)
+		}
+		var numbers []func() bool // whether all is zero
+		for _, p := range private {
+			switch raw := p.PrivateKey.(type) {
+			case *rsa.PrivateKey:
+				d, prime := raw.D.Bits(), raw.Primes[0].Bits()
+				numbers = append(numbers, func() bool { return zero(d) && zero(prime) })
+			case *pgpecdsa.PrivateKey:
+				d := raw.D.Bits()
+				numbers = append(numbers, func() bool { return zero(d) })
+			case *pgpeddsa.PrivateKey:
+				numbers = append(numbers, func() bool { return zero(raw.D) })
+			default:
+				t.Errorf("%T is not wiped", raw)
+			}
+		}
+		k.wipe()
+		for i, gone := range numbers {
+			if !gone() || private[i].PrivateKey != nil {
+				t.Errorf("%s: part %d is still there", fingerprint, i)
+			}
+		}
+	}
+}
+
+func zero[T comparable](numbers []T) bool {
+	var none T
+	return len(numbers) > 0 && !slices.ContainsFunc(numbers, func(n T) bool { return n != none })
 }
