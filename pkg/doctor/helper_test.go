@@ -18,6 +18,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
@@ -57,8 +58,10 @@ func newHost(t *testing.T) *host {
 		Recipients: func(context.Context) ([]*seal.Key, error) {
 			return seal.ReadKeyFile(h.writeKey("key.pub", h.key, false))
 		},
-		Manager: func() (service.Manager, error) { return service.New(service.Options{Manager: service.None}) },
-		Finder:  postgres.ToolFinder{Runner: scratchtest.Runner(), Path: os.Getenv("PATH")}, Runner: scratchtest.Runner(),
+		Signer:     func(context.Context) (*seal.Signer, error) { return nil, nil },
+		Provenance: func() (provenance.Policy, error) { return provenance.Policy{}, nil },
+		Manager:    func() (service.Manager, error) { return service.New(service.Options{Manager: service.None}) },
+		Finder:     postgres.ToolFinder{Runner: scratchtest.Runner(), Path: os.Getenv("PATH")}, Runner: scratchtest.Runner(),
 		Cron: Cron{Root: filepath.Join(h.dir, "root"), Owner: os.Getuid(), User: func(name string) (*proc.Credential, error) {
 			if name != "me" && name != "root" {
 				return nil, errors.New("unknown user")

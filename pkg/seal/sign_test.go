@@ -203,6 +203,17 @@ func TestSignersOverTime(t *testing.T) {
 	check(t, ends, signed(ends, now.AddDate(0, 1, 0)), now, nil)                  // and signs again
 	check(t, ends, g.run(sums, "--faked-system-time", faked(12), "-u", ends, "--detach-sign"), now, nil)
 
+	// Of a subkey the whole key's end counts too, and its own revocation.
+	sub := g.key("sub", "sub-sign", "0")
+	early, late = signed(sub, time.Now()), signed(sub, now.AddDate(0, 0, 9))
+	g.run(nil, "--faked-system-time", faked(4), "--quick-set-expire", sub, "5d")
+	check(t, sub, early, now, nil)
+	check(t, sub, late, now, ErrSignerInvalid)
+	lost := g.key("lost", "sub-sign", "0")
+	early = signed(lost, time.Now())
+	g.edit(lost, "key 1", "revkey", "y", "1", "", "y", "save") // compromised
+	check(t, lost, early, now, ErrSignerInvalid)
+
 	compromised := g.key("compromised", "ecc", "0")
 	now = time.Now()
 	sig := signed(compromised, now)
