@@ -53,19 +53,19 @@ func (a *App) Provenance() (provenance.Policy, error) {
 		return provenance.Policy{}, err
 	}
 	p := provenance.Policy{Require: cfg.Verify.RequireSignature, Now: a.Now}
-	read := func(setting, file string) {
+	read := func(file, hint string) {
 		keys, err := seal.ReadPublicKeyFile(file)
 		if err != nil {
-			err = withHint(withCode(exitUnknown, fmt.Errorf("read %s: %w", file, plainPath(err))), "forgectl config show %s", setting)
+			err = withHint(withCode(exitUnknown, fmt.Errorf("read %s: %w", file, plainPath(err))), "%s", hint)
 			p.Trouble = all(p.Trouble, err)
 		}
 		p.Signers = append(p.Signers, keys...)
 	}
 	for _, file := range cfg.Verify.SignerFiles {
-		read("verify.signer_files", file)
+		read(file, "forgectl config show verify.signer_files")
 	}
 	if file := cfg.Backup.Encrypt.SignKeyFile; file != "" {
-		read("backup.encrypt.sign_key_file", file)
+		read(file, "name a file with its public half in verify.signer_files")
 	}
 	return p, nil
 }

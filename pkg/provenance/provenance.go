@@ -115,7 +115,7 @@ func (p Policy) unknown(f Finding, s catalog.Set, err error) (Finding, error) {
 	}
 	f.State = Unchecked
 	if p.Require {
-		return f, fmt.Errorf("check the signature of %s: %w", s.Ref, p.Trouble)
+		return f, fmt.Errorf("check its signature: %w", p.Trouble)
 	}
 	f.Warning = fmt.Sprintf("the signature by %s was not checked: %v", name(f.By), p.Trouble)
 	return f, nil
