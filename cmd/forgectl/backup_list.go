@@ -44,8 +44,8 @@ rpo" takes recovery.rpo, and is a WARNING from 80 % of it on.
 
 With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
 "age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "signed",
-"verified": {"level", "time", "host", "seconds"} or null, "pinned", "suspect", "incomplete",
-"good", "why"}]}.`,
+"verified": {"level", "time", "host", "seconds"} or null, "pinned", "suspect",
+"incomplete", "good", "why"}]}.`,
 		Example: `  forgectl backup list
   forgectl backup list --database other
   forgectl backup list --max-age 26h

@@ -56,7 +56,8 @@ age of the newest good set is looked at unless a set was named. Either is a WARN
 
 With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings",
 "signature" (as of "backup show"), "stages": [{"name", "seconds"}], "seconds",
-"recovery": {"seconds", "promised_seconds", "kept"}}]}; "recovery" is there after a drill that went well, with recovery.rto.`,
+"recovery": {"seconds", "promised_seconds", "kept"}}]}; "recovery" is
+there after a drill that went well, with recovery.rto.`,
 		Example: `  forgectl backup verify --max-age 26h
   forgectl backup verify --drill
   forgectl backup verify --all --level decode
