@@ -105,7 +105,7 @@ func TestCompareProperties(t *testing.T) {
 		}
 		return m
 	}
-	for range 20_000 {
+	for range 5_000 {
 		var earlier []guard.Measures
 		for range random.IntN(8) {
 			earlier = append(earlier, some())
