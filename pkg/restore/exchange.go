@@ -317,7 +317,7 @@ func (x *exchange) swapBack(ctx context.Context, kept string) (bool, error) {
 
 // nameOf is the name of the database with that OID, "" when there is none.
 func nameOf(ctx context.Context, admin *postgres.Endpoint, oid uint32) (string, error) {
-	conn, err := admin.Connect(ctx)
+	conn, err := admin.ConnectPatient(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -348,7 +348,7 @@ func nameOf(ctx context.Context, admin *postgres.Endpoint, oid uint32) (string, 
 // holdName keeps other exchanges of a database away, of whatever user and host:
 // the server itself knows of this one as long as the connection lives.
 func holdName(ctx context.Context, admin *postgres.Endpoint, live string) (release func(), err error) {
-	conn, err := admin.Connect(ctx)
+	conn, err := admin.ConnectPatient(ctx)
 	if err != nil {
 		return nil, err
 	}

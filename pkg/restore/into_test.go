@@ -254,9 +254,11 @@ func TestFails(t *testing.T) {
 		}
 	}
 	stopped := func(err error) bool { return errors.Is(err, why) }
-	killed := func(err error) bool {
-		var failed *proc.Error
-		return errors.As(err, &failed) && failed.Signal == syscall.SIGKILL
+	killed := func(section string) func(error) bool {
+		return func(err error) bool {
+			var failed *proc.Error
+			return errors.As(err, &failed) && failed.Signal == syscall.SIGKILL && strings.Contains(err.Error(), "load "+section+": pg_restore: ended by signal: killed")
+		}
 	}
 	tests := map[string]struct {
 		change func(run)
@@ -292,9 +294,9 @@ func TestFails(t *testing.T) {
 				}
 			})
 		}, func(err error) bool { return errors.Is(err, pgdump.ErrExists) }},
-		"pg_restore killed in pre-data":  {func(r run) { r.o.Runner = killing(r.t, 0) }, killed},
-		"pg_restore killed in data":      {func(r run) { r.o.Runner = killing(r.t, 1) }, killed},
-		"pg_restore killed in post-data": {func(r run) { r.o.Runner = killing(r.t, 2) }, killed},
+		"pg_restore killed in pre-data":  {func(r run) { r.o.Runner = killing(r.t, 0) }, killed("pre-data")},
+		"pg_restore killed in data":      {func(r run) { r.o.Runner = killing(r.t, 1) }, killed("data")},
+		"pg_restore killed in post-data": {func(r run) { r.o.Runner = killing(r.t, 2) }, killed("post-data")},
 		"stopped while it loads": {func(r run) {
 			r.o.Progress = func(stage string, _, _ int64) {
 				if stage == "load" {

@@ -129,7 +129,7 @@ func ListKept(ctx context.Context, admin *postgres.Endpoint, of string) ([]Kept,
 // Drop drops a kept database, if it still is one: the comment is read again by
 // the same session.
 func Drop(ctx context.Context, admin *postgres.Endpoint, k Kept) error {
-	conn, err := admin.Connect(ctx)
+	conn, err := admin.ConnectPatient(ctx)
 	if err != nil {
 		return err
 	}

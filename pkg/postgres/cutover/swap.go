@@ -95,6 +95,11 @@ func Swap(ctx context.Context, o Options) (Result, error) {
 	if err := postgres.RefusePooler(ctx, o.Admin, renamer); err != nil {
 		return Result{}, fmt.Errorf("swap databases: %w", err)
 	}
+	for _, conn := range []*pgx.Conn{renamer, ender} { // either is idle for a while
+		if err := postgres.LiftTimeouts(ctx, conn); err != nil {
+			return Result{}, fmt.Errorf("swap databases: %w", err)
+		}
+	}
 	s := &swap{Options: o, renamer: renamer, ender: ender}
 	result, err := s.run(ctx)
 	if err != nil {
@@ -112,8 +117,7 @@ type swap struct {
 
 func (s *swap) run(ctx context.Context) (Result, error) {
 	for _, sql := range []string{
-		"SET statement_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET synchronous_commit = on",
-		fmt.Sprintf("SET lock_timeout = %d", s.LockTimeout.Milliseconds()), "BEGIN",
+		"SET synchronous_commit = on", fmt.Sprintf("SET lock_timeout = %d", s.LockTimeout.Milliseconds()), "BEGIN",
 	} {
 		if _, err := s.renamer.Exec(ctx, sql); err != nil {
 			return s.result, fmt.Errorf("%s: %w", sql, err)

@@ -129,7 +129,7 @@ func (c Candidate) Drop(ctx context.Context) error {
 // have never been enabled, and the slot that they name at the publisher belongs
 // to the original: it must not be dropped with them.
 func (c Candidate) unsubscribe(ctx context.Context) error {
-	conn, err := c.Endpoint().Connect(ctx)
+	conn, err := c.Endpoint().ConnectPatient(ctx)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (c Candidate) unsubscribe(ctx context.Context) error {
 func (c Candidate) Empty(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	conn, err := c.Endpoint().Connect(ctx)
+	conn, err := c.Endpoint().ConnectPatient(ctx)
 	if err != nil {
 		return fmt.Errorf("empty %s: %w", c.Name, err)
 	}
@@ -199,7 +199,7 @@ func Exists(ctx context.Context, admin *postgres.Endpoint, name string) (bool, e
 // with foreign partitions it gathers none: its sample would be fetched from other
 // servers, which need not answer, nor hear of a drill.
 func (c Candidate) Analyze(ctx context.Context) error {
-	conn, err := c.Endpoint().Connect(ctx)
+	conn, err := c.Endpoint().ConnectPatient(ctx)
 	if err != nil {
 		return fmt.Errorf("analyze %s: %w", c.Name, err)
 	}
@@ -232,7 +232,7 @@ SELECT EXISTS (SELECT FROM far), coalesce((SELECT string_agg(format('%I.%I', n.n
 	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_toast' AND NOT EXISTS (SELECT FROM far WHERE far.oid = c.oid)), '')`
 
 func (c Candidate) do(ctx context.Context, f func(*pgx.Conn) error) error {
-	conn, err := c.Admin.Connect(ctx)
+	conn, err := c.Admin.ConnectPatient(ctx)
 	if err != nil {
 		return err
 	}

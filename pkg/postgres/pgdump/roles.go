@@ -199,7 +199,7 @@ func (s RoleScript) Needed(roles []string) []string {
 // MakeRoles runs the statements of Making in one transaction: all of the roles
 // are there afterwards, or none.
 func MakeRoles(ctx context.Context, admin *postgres.Endpoint, statements []string) error {
-	conn, err := admin.Connect(ctx)
+	conn, err := admin.ConnectPatient(ctx)
 	if err != nil {
 		return err
 	}
