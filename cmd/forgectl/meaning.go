@@ -89,6 +89,7 @@ func mappings() []mapping {
 		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
 		{isA[*pgdump.ConflictError], exitCritical, func(err error) string { return find[*pgdump.ConflictError](err).Hint() }},
 		{isA[*pgdump.LocksError], exitCritical, say("raise max_locks_per_transaction on the server: it has too many tables for it")},
+		{isA[*pgdump.ConnectionsError], exitCritical, say("a backup needs up to ten connections at once: see max_connections and who holds them in pg_stat_activity")},
 		{is(pgdump.ErrGuardLost), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},

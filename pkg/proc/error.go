@@ -35,11 +35,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// reason is the line of stderr that most likely says why: the first that calls itself an error, since what
-// follows it is detail, else the last.
+// reason is the line of stderr that most likely says why: the first that calls itself an error, with the detail that
+// follows it at once, else the last.
 func (e *Error) reason() string {
 	last := ""
-	for _, line := range e.Stderr {
+	for i, line := range e.Stderr {
 		line = strings.TrimSpace(line)
 		if line == "" {
 			continue
@@ -47,6 +47,11 @@ func (e *Error) reason() string {
 		last = line
 		low := strings.ToLower(line)
 		if strings.Contains(low, "error:") || strings.Contains(low, "fatal:") {
+			if i+1 < len(e.Stderr) {
+				if detail, ok := strings.CutPrefix(e.Stderr[i+1], e.Name+": detail: "); ok {
+					last = strings.TrimSuffix(last, ".") + ": " + strings.TrimSpace(detail)
+				}
+			}
 			break
 		}
 	}

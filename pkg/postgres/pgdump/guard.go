@@ -66,7 +66,8 @@ type Guard struct {
 	endpoint *postgres.Endpoint
 	options  GuardOptions
 	conn     *pgx.Conn          // the watch's alone once it runs
-	stop     context.CancelFunc // of the watch
+	stop     context.CancelFunc // of the watch, which ends its question first
+	cut      context.CancelFunc // of that question: the session breaks
 	watching sync.WaitGroup
 	lost     error
 }
@@ -246,7 +247,9 @@ func lockHolders(ctx context.Context, q querier, oid uint32) ([]string, error) {
 func (g *Guard) watch(ctx context.Context) context.Context {
 	guarded, fail := context.WithCancelCause(ctx)
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
-	g.stop = func() { stop(); g.watching.Wait(); fail(nil) }
+	asking, cut := context.WithCancel(ctx) // whoever ends the run need not wait for an answer
+	g.stop = func() { stop(); g.watching.Wait(); cut(); fail(nil) }
+	g.cut = cut
 	g.watching.Go(func() {
 		tick := time.NewTicker(g.options.Ping)
 		defer tick.Stop()
@@ -257,7 +260,7 @@ func (g *Guard) watch(ctx context.Context) context.Context {
 			case <-tick.C:
 			}
 			// Not under watch: a query that is cut off would break the session at the very end.
-			if err := g.exec(context.WithoutCancel(ctx), "SELECT 1"); err != nil {
+			if err := g.exec(asking, "SELECT 1"); err != nil {
 				g.lost = fmt.Errorf("%w: %w", ErrGuardLost, err)
 				fail(g.lost)
 				return
@@ -324,6 +327,12 @@ func (g *Guard) compare(ctx context.Context) error {
 	return nil
 }
 
+// answerTime is how long the server may take to answer the guard, which asks for
+// nothing that takes time.
+const answerTime = 30 * time.Second
+
+var errSilent = fmt.Errorf("no answer for %v", answerTime)
+
 // exec runs sql in the guard's session. What the server has said unasked is why
 // it ended the session, and comes first: once something has been written there is
 // nothing to be read any more, only a broken pipe.
@@ -334,14 +343,17 @@ func (g *Guard) exec(ctx context.Context, sql string) error {
 	if errorCode(err) != "" {
 		return err
 	}
-	ctx, cancel = context.WithTimeout(ctx, 30*time.Second)
+	asked, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
 	defer cancel()
-	_, err = g.conn.Exec(ctx, sql)
+	if _, err = g.conn.Exec(asked, sql); err != nil && asked.Err() != nil {
+		return context.Cause(asked) // what broke then, broke because of it
+	}
 	return err
 }
 
 // Abort ends the session without a comparison. It may follow Close.
 func (g *Guard) Abort() {
+	g.cut()
 	g.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -17,8 +17,18 @@ func (e *LocksError) Error() string {
 }
 func (e *LocksError) Unwrap() error { return e.Err }
 
-// Explain makes a ConflictError or a LocksError of an error that was caused by
-// one, seen by our own sessions or by a dump program. Any other it leaves as it is.
+// ConnectionsError means that the server had no connection left for a dump
+// program. Our own sessions get a *postgres.ConnectError.
+type ConnectionsError struct{ Err error }
+
+func (e *ConnectionsError) Error() string {
+	return "the server has no connection left: " + e.Err.Error()
+}
+func (e *ConnectionsError) Unwrap() error { return e.Err }
+
+// Explain makes a ConflictError, a LocksError or a ConnectionsError of an error
+// that was caused by one, seen by our own sessions or by a dump program. Any other
+// it leaves as it is.
 func Explain(err error) error {
 	if err == nil {
 		return nil
@@ -28,6 +38,11 @@ func Explain(err error) error {
 	}
 	if errorCode(err) == "53200" || stderrOf(err, "out of shared memory") >= 0 {
 		return &LocksError{Err: err}
+	}
+	for _, full := range []string{"too many clients already", "connection slots are reserved", "too many connections for"} {
+		if stderrOf(err, full) >= 0 {
+			return &ConnectionsError{Err: err}
+		}
 	}
 	return err
 }

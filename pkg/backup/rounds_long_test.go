@@ -1,0 +1,5 @@
+//go:build long
+
+package backup_test
+
+const networkRounds = 300
