@@ -262,7 +262,12 @@ func TestKilledPrograms(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, small)
 	why := errors.New("told to stop")
-	for _, part := range []string{"--section=pre-data", "--section=data", "--section=post-data", "--globals-only"} {
+	for part, says := range map[string]string{
+		"--section=pre-data":  "dump pre-data: pg_dump: ended by signal: killed",
+		"--section=data":      "dump data: pg_dump: ended by signal: killed",
+		"--section=post-data": "dump post-data: pg_dump: ended by signal: killed",
+		"--globals-only":      "dump globals: pg_dumpall: ended by signal: killed",
+	} {
 		for _, how := range []string{"killed", "stopped"} {
 			t.Run(strings.TrimLeft(part, "-")+" "+how, func(t *testing.T) {
 				t.Parallel()
@@ -297,8 +302,8 @@ func TestKilledPrograms(t *testing.T) {
 					t.Fatal("the program was not run")
 				case how == "stopped" && !errors.Is(err, why):
 					t.Errorf("got %v", err)
-				case how == "killed" && (!errors.As(err, &failed) || failed.Signal != syscall.SIGKILL):
-					t.Errorf("got %v", err)
+				case how == "killed" && (!errors.As(err, &failed) || failed.Signal != syscall.SIGKILL || !strings.Contains(err.Error(), says)):
+					t.Errorf("got %v, want %q", err, says)
 				}
 				nothingLeft(t, dir)
 				for _, pid := range pids {

@@ -259,30 +259,36 @@ func TestDrillDies(t *testing.T) {
 		s.unrecorded()
 		empty(t, o.Scratch.Dir)
 	})
-	t.Run("pg_restore", func(t *testing.T) {
-		t.Parallel()
-		s := copySet(t, false)
-		o := s.options(catalog.LevelDrill)
-		o.Runner = wrapped{scratchtest.Runner(), func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
-			if filepath.Base(c.Path) != "pg_restore" {
-				return next.Start(ctx, c)
+	for nth, section := range []string{"pre-data", "data", "post-data"} {
+		t.Run("pg_restore of "+section, func(t *testing.T) {
+			t.Parallel()
+			s := copySet(t, false)
+			o := s.options(catalog.LevelDrill)
+			started := 0
+			o.Runner = wrapped{scratchtest.Runner(), func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
+				if filepath.Base(c.Path) != "pg_restore" || c.Stdin == nil {
+					return next.Start(ctx, c)
+				}
+				if started++; started != nth+1 {
+					return next.Start(ctx, c)
+				}
+				input := &killer{t: t, from: c.Stdin, pid: make(chan int, 1)}
+				c.Stdin = input
+				p, err := next.Start(ctx, c)
+				if err == nil {
+					input.pid <- p.PID()
+				}
+				return p, err
+			}}
+			v, err := verify.Verify(t.Context(), o, s.set())
+			var failed *proc.Error
+			if !errors.As(err, &failed) || failed.Signal != syscall.SIGKILL || v.OK || len(v.Damage) > 0 || !strings.Contains(err.Error(), "load "+section+": pg_restore: ended by signal: killed") {
+				t.Errorf("got %v, %+v", err, v)
 			}
-			input := &killer{t: t, from: c.Stdin, pid: make(chan int, 1)}
-			c.Stdin = input
-			p, err := next.Start(ctx, c)
-			if err == nil {
-				input.pid <- p.PID()
-			}
-			return p, err
-		}}
-		v, err := verify.Verify(t.Context(), o, s.set())
-		var failed *proc.Error
-		if !errors.As(err, &failed) || failed.Signal != syscall.SIGKILL || v.OK || len(v.Damage) > 0 {
-			t.Errorf("got %v, %+v", err, v)
-		}
-		s.unrecorded()
-		empty(t, o.Scratch.Dir)
-	})
+			s.unrecorded()
+			empty(t, o.Scratch.Dir)
+		})
+	}
 }
 
 // kill kills a server.
