@@ -95,7 +95,7 @@ func TestUsersTakeTurns(t *testing.T) {
 }
 
 // openPlace is a directory that every user can enter, which t.TempDir is not.
-func openPlace(t *testing.T) string {
+func openPlace(t testing.TB) string {
 	t.Helper()
 	place, err := os.MkdirTemp("", "forgectl-users-")
 	if err != nil {
@@ -110,7 +110,7 @@ func openPlace(t *testing.T) string {
 
 // copyOfTest is this test binary under the name that makes it forgectl, where
 // every user can run it.
-func copyOfTest(t *testing.T, dir string) string {
+func copyOfTest(t testing.TB, dir string) string {
 	t.Helper()
 	from, err := os.Open(os.Args[0])
 	if err != nil {

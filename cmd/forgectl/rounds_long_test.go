@@ -1,0 +1,8 @@
+//go:build long
+
+package main
+
+const (
+	signalRounds = 400
+	everyPair    = true
+)
