@@ -211,5 +211,6 @@ func (o Options) record(ctx context.Context, v Verdict) error {
 	for _, d := range v.Damage {
 		check.Problems = append(check.Problems, d.Error())
 	}
-	return o.Catalog.AddCheck(ctx, v.Set.Ref, check)
+	// What was found counts, also when the run is told to end just now.
+	return o.Catalog.AddCheck(context.WithoutCancel(ctx), v.Set.Ref, check)
 }
