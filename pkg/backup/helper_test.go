@@ -28,7 +28,12 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
-func TestMain(m *testing.M) { os.Exit(scratchtest.Run(m)) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(killEnv); spec != "" {
+		backUpAndDie(spec)
+	}
+	os.Exit(scratchtest.Run(m))
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -29,6 +29,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(killEnv); spec != "" {
+		drillAndDie(spec)
+	}
 	code := scratchtest.Run(m)
 	if original.dir != "" {
 		os.RemoveAll(original.dir)

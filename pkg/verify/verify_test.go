@@ -321,6 +321,27 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
+// Promise: a verdict that has been reached is recorded, also when the run is told
+// to end at that moment.
+func TestRecordedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := copySet(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := s.options(catalog.LevelChecksum)
+	hit := false
+	o.Step = func(name string) {
+		if name == "hashed" {
+			hit = true
+			cancel()
+		}
+	}
+	v, err := verify.Verify(ctx, o, s.set())
+	must(t, err)
+	if !hit || !v.OK || len(v.Warnings) > 0 || len(s.set().Checks) != 1 {
+		t.Errorf("hit %v, %+v, recorded %d", hit, v, len(s.set().Checks))
+	}
+}
+
 // Promise: a record is JSON that says what was found, one problem each.
 func TestRecord(t *testing.T) {
 	t.Parallel()
