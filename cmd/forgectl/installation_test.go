@@ -96,6 +96,7 @@ func (i *installation) start(as *proc.Credential, args ...string) *started {
 	}
 	s.Stdout, s.Stderr = &s.out, &s.err
 	i.must(s.Start())
+	i.t.Cleanup(func() { _ = s.Process.Kill() }) // one that still stands still, say
 	return s
 }
 
