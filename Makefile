@@ -22,7 +22,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: help setup build demo test test-long check generate install uninstall clean
+.PHONY: help setup build demo bench test test-long check generate install uninstall clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ demo: setup build bin/demoapp ## A night and a disaster with the real binary, on
 .PHONY: bin/demoapp
 bin/demoapp:
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/demoapp ./scripts/demoapp
+
+bench: setup build ## Measure against what forgectl replaces: medians and ratios (GROUP=database RUNS=5)
+	@go run -buildvcs=false ./scripts/bench --runs $${RUNS:-5} $${GROUP:-}
 
 test: setup ## All tests, with real servers and the race detector
 	@scripts/test
