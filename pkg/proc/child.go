@@ -129,6 +129,7 @@ func (c *child) openStdin() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	widen(w)
 	c.stdin, c.theirs = w, append(c.theirs, r)
 	return r, nil
 }
@@ -144,6 +145,7 @@ func (c *child) openStdout() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	widen(r)
 	c.stdout, c.theirs = &outlet{file: r}, append(c.theirs, w)
 	return w, nil
 }

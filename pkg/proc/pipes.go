@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // copyBuffer is large enough that a bulk stream does not live on system calls.
@@ -23,6 +25,9 @@ type outlet struct {
 	mu       sync.Mutex
 	patience time.Duration // how long a read may wait; negative: not at all
 	ended    bool
+
+	held   bool  // the end of it is none; only for the reader
+	broken error // a read failed
 }
 
 // childEnded bounds every read from now on.
@@ -44,31 +49,47 @@ func (o *outlet) extend() {
 // errHeld is the end of an outlet that somebody else keeps open.
 var errHeld = errors.New("held open")
 
-// copyTo hands everything to w. The error is errHeld or that of w.
+// Read is that of the pipe. Its end is io.EOF also when it is only held open by somebody else: held tells.
+func (o *outlet) Read(p []byte) (int, error) {
+	o.extend()
+	n, err := o.file.Read(p)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		o.held = true
+		return n, io.EOF
+	}
+	o.broken = fmt.Errorf("read output: %w", err)
+	return n, o.broken
+}
+
+// copyTo hands everything to w, which reads by itself when it is an io.ReaderFrom. The error is errHeld or that of w.
 func (o *outlet) copyTo(w io.Writer) error {
 	defer func() { _ = o.file.Close() }() // the child must not block on a pipe that nobody reads
-	buf := make([]byte, copyBuffer)
-	for {
-		o.extend()
-		n, err := o.file.Read(buf)
-		if n > 0 {
-			m, werr := w.Write(buf[:n])
-			if werr == nil && m < n {
-				werr = io.ErrShortWrite
-			}
-			if werr != nil {
-				return fmt.Errorf("hand on output: %w", werr)
-			}
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return errHeld
-		default:
-			return fmt.Errorf("read output: %w", err)
-		}
+	_, err := io.CopyBuffer(w, onlyReader{o}, make([]byte, copyBuffer))
+	switch {
+	case o.broken != nil:
+		return o.broken
+	case err != nil:
+		return fmt.Errorf("hand on output: %w", err)
+	case o.held:
+		return errHeld
+	}
+	return nil
+}
+
+// onlyReader hides everything but Read.
+type onlyReader struct{ io.Reader }
+
+// pipeSize is what a bulk stream wants between two programs; the kernel's own is 64 KiB, which two processes on busy
+// cores fill and empty one after the other.
+const pipeSize = 1 << 20
+
+// widen gives a pipe pipeSize, where the limits of the user permit it.
+func widen(f *os.File) {
+	if raw, err := f.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize) })
 	}
 }
 

@@ -94,17 +94,17 @@ func Output(ctx context.Context, r Runner, c Cmd) ([]byte, error) {
 	var buf limited
 	c.Stdout = &buf
 	if err := r.Run(ctx, c); err != nil {
-		return buf.Bytes(), err
+		return buf.buf.Bytes(), err
 	}
-	return buf.Bytes(), nil
+	return buf.buf.Bytes(), nil
 }
 
 // limited is a buffer that refuses to grow past OutputLimit.
-type limited struct{ bytes.Buffer }
+type limited struct{ buf bytes.Buffer } // not embedded: its ReadFrom knows no limit
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > OutputLimit {
+	if l.buf.Len()+len(p) > OutputLimit {
 		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooMuchOutput, OutputLimit)
 	}
-	return l.Buffer.Write(p)
+	return l.buf.Write(p)
 }

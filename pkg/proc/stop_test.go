@@ -126,14 +126,14 @@ func TestHeldPipes(t *testing.T) {
 
 // slowWriter does not take anything before it is let go.
 type slowWriter struct {
-	bytes.Buffer
+	buf   bytes.Buffer // not embedded: its ReadFrom would take over
 	first sync.Once
 	gate  func()
 }
 
 func (s *slowWriter) Write(p []byte) (int, error) {
 	s.first.Do(s.gate)
-	return s.Buffer.Write(p)
+	return s.buf.Write(p)
 }
 
 // A consumer that is slower than the grace period loses nothing.
@@ -152,8 +152,8 @@ func TestSlowConsumer(t *testing.T) {
 	if err := (proc.System{Grace: short}).Run(t.Context(), cmd); err != nil {
 		t.Fatal(err)
 	}
-	if size := len("first\n") + 40000; w.Len() != size {
-		t.Errorf("got %d bytes, want %d", w.Len(), size)
+	if size := len("first\n") + 40000; w.buf.Len() != size {
+		t.Errorf("got %d bytes, want %d", w.buf.Len(), size)
 	}
 }
 
