@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,21 @@ func databaseFlag(app *App, cmd *cobra.Command) {
 	cmd.Flags().String("database", "", "the database `NAME` (default: database.name of the configuration)")
 	bindSetting(cmd, "database", "database.name")
 	complete(cmd, "database", app.completeDatabases)
+}
+
+// jobsFlag makes backup.jobs a flag.
+func jobsFlag(cmd *cobra.Command) {
+	cmd.Flags().Int("jobs", 0, "how many cores to use, and sessions at once (default: backup.jobs)")
+	bindSetting(cmd, "jobs", "backup.jobs")
+	complete(cmd, "jobs", cobra.NoFileCompletions)
+}
+
+// sessions is how many cores an operation may use, and sessions at once.
+func (a *App) sessions() int {
+	if n := a.loaded.Backup.Jobs; n > 0 {
+		return n
+	}
+	return min(runtime.GOMAXPROCS(0), 8)
 }
 
 // databaseGroup is the sets of the configured database.

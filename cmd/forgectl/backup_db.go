@@ -66,6 +66,7 @@ With -o json: {"set", "path", "bytes", "raw_bytes", "tables", "rows", "sealed_to
 		},
 	}
 	databaseFlag(app, cmd)
+	jobsFlag(cmd)
 	cmd.Flags().BoolVar(&every, "all", false, "every database of the server, one set each")
 	levels := []string{config.FingerprintNone, config.FingerprintCounts, config.FingerprintFull}
 	fingerprint := choice{of: levels}
@@ -146,6 +147,8 @@ func (a *App) backupOptions(ctx context.Context, repo *repository, database stri
 		Fingerprint:   cfg.Backup.Fingerprint,
 		Readback:      cfg.Backup.Readback,
 		LockTimeout:   cfg.Backup.LockTimeout,
+		Jobs:          a.sessions(),
+		Split:         cfg.Backup.Split,
 		RolePasswords: cfg.Backup.RolePasswords,
 		Release:       backup.FindRelease(cfg.App.Root),
 		Shrink:        cfg.Guard.Shrink,

@@ -51,7 +51,7 @@ func (a *App) exchangeOptions(ctx context.Context, run *job.Run, live string) (r
 	host, _ := os.Hostname()
 	o := restore.Options{
 		Live: live, Intents: a.intents(), Host: host, PID: os.Getpid(), Runner: a.Proc(), Finder: a.Finder(),
-		Logger: run.Log, Now: a.Now, Report: s.report, Progress: s.progress.report,
+		Logger: run.Log, Now: a.Now, Report: s.report, Progress: s.progress.report, Jobs: a.sessions(),
 	}
 	var err error
 	if o.Units, err = a.Units(); err != nil {

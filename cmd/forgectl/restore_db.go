@@ -96,6 +96,7 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 		},
 	}
 	databaseFlag(app, cmd)
+	jobsFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.into, "into", "", "restore beside, as the new database `NAME`")
 	complete(cmd, "into", cobra.NoFileCompletions)

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +37,8 @@ type DatabaseOptions struct {
 	Fingerprint   string         // catalog.Fingerprint…; default counts
 	Readback      string         // catalog.Readback…; default decode
 	LockTimeout   time.Duration  // for a lock on a table; default 1 minute
+	Jobs          int            // processor cores to use; 0: all
+	Split         int64          // tables of more bytes than this get a data artifact of their own; 0: none
 	RolePasswords bool           // password hashes in the globals: needs a superuser
 	Release       Release        // facts about the application, for the manifest
 	Shrink        int            // a set that lost more than so many percent is suspect; 0: none is
@@ -96,9 +100,13 @@ func (o DatabaseOptions) withDefaults() DatabaseOptions {
 	if o.Readback == "" {
 		o.Readback = catalog.ReadbackDecode
 	}
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
+	o.Progress = inTurn(o.Progress)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -106,6 +114,16 @@ func (o DatabaseOptions) withDefaults() DatabaseOptions {
 		o.Step = func(string) {}
 	}
 	return o
+}
+
+// inTurn lets one goroutine at a time report.
+func inTurn(report Progress) Progress {
+	var mu sync.Mutex
+	return func(stage string, done, total int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(stage, done, total)
+	}
 }
 
 // databaseRun is one attempt at a set.
@@ -216,35 +234,27 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 		r.Logger.Info("too many tables for all locks at once: one part after the other", "tables", len(r.guard.Relations))
 		group.SetLimit(1)
 	}
-	var toc *pgdump.TOC
-	for _, part := range []struct {
-		name string
-		part pgdump.Part
-	}{{dumpset.DataName, pgdump.Data}, {dumpset.PreDataName, pgdump.PreData}, {dumpset.PostDataName, pgdump.PostData}} {
+	shares, err := r.guard.Shares(ctx, r.Split)
+	if err != nil {
+		return err
+	}
+	tocs := make([]*pgdump.TOC, len(shares))
+	r.dumpRows(running, group, shares, tocs, meter)
+	for name, part := range map[string]pgdump.Part{dumpset.PreDataName: pgdump.PreData, dumpset.PostDataName: pgdump.PostData} {
 		group.Go(func() error {
-			return r.put(running, part.name, func(w io.Writer) error {
-				if part.part != pgdump.Data {
-					return r.heard(r.dumper.Part(running, part.part, r.guard.Snapshot, w))
-				}
-				tap := newTOCTap(io.MultiWriter(meter, w))
-				if err := r.heard(r.dumper.Part(running, part.part, r.guard.Snapshot, tap)); err != nil {
-					tap.abandon()
-					return err
-				}
-				var err error
-				toc, err = tap.result()
-				return err
+			return r.put(running, name, 1, func(w io.Writer) error {
+				return r.heard(r.dumper.Part(running, part, r.guard.Snapshot, w))
 			})
 		})
 	}
 	group.Go(func() error {
-		return r.put(running, dumpset.GlobalsName, func(w io.Writer) error {
+		return r.put(running, dumpset.GlobalsName, 1, func(w io.Writer) error {
 			return r.heard(r.dumper.Globals(running, r.guard, r.RolePasswords, w))
 		})
 	})
 	var properties pgdump.Properties
 	group.Go(func() error {
-		return r.put(running, dumpset.PropertiesName, func(w io.Writer) (err error) {
+		return r.put(running, dumpset.PropertiesName, 1, func(w io.Writer) (err error) {
 			properties, err = pgdump.WriteProperties(running, r.guard, w)
 			return err
 		})
@@ -261,6 +271,7 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	toc := pgdump.Union(tocs)
 	if err := r.guard.DecodeNames(ctx, toc); err != nil {
 		return err
 	}
@@ -272,12 +283,44 @@ func (r *databaseRun) dumpParts(ctx context.Context) error {
 	return nil
 }
 
+// dumpRows writes the data artifacts, as many at once as there are cores, the
+// largest first. Together they compress on as many cores as one would alone.
+func (r *databaseRun) dumpRows(ctx context.Context, group *errgroup.Group, shares []pgdump.Share, tocs []*pgdump.TOC, meter *meter) {
+	streams := min(r.Jobs, len(shares))
+	slots := make(chan struct{}, streams)
+	for i, share := range shares {
+		group.Go(func() error {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			return r.put(ctx, dumpset.ShareName(i, len(shares)), (r.Jobs+streams-1)/streams, func(w io.Writer) error {
+				tap := newTOCTap(meter, w)
+				if err := r.heard(r.dumper.Rows(ctx, share, r.guard.Snapshot, tap)); err != nil {
+					tap.abandon()
+					return err
+				}
+				var err error
+				tocs[i], err = tap.result()
+				return err
+			})
+		})
+	}
+}
+
 // lockers are the sessions that lock every table: the guard, the three dumps and the fingerprint.
 const lockers = 5
 
-// put writes one artifact and remembers it.
-func (r *databaseRun) put(ctx context.Context, base string, fill func(io.Writer) error) error {
-	w, err := artifact.Write(ctx, r.draft, r.Seal, base, fill)
+// maxCompressors is as many as one pg_dump can keep busy.
+const maxCompressors = 4
+
+// put writes one artifact, compressed by that many goroutines, and remembers it.
+func (r *databaseRun) put(ctx context.Context, base string, jobs int, fill func(io.Writer) error) error {
+	sealing := r.Seal
+	sealing.Jobs = min(jobs, maxCompressors)
+	w, err := artifact.Write(ctx, r.draft, sealing, base, fill)
 	if err != nil {
 		return err
 	}
@@ -321,11 +364,15 @@ func (r *databaseRun) ordered() []artifact.Written {
 	return all
 }
 
+// readBack proves what lies in the repository, as many artifacts at once as there are cores.
 func (r *databaseRun) readBack(ctx context.Context) error {
-	var done, total int64
+	var total int64
+	var done atomic.Int64
 	for _, w := range r.written {
 		total += w.Bytes
 	}
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(min(r.Jobs, maxCompressors))
 	for _, w := range r.ordered() {
 		var inspect func(io.Reader) error
 		if strings.Contains(w.Name, ".dump.") {
@@ -334,13 +381,12 @@ func (r *databaseRun) readBack(ctx context.Context) error {
 				return err
 			}
 		}
-		err := w.ReadBack(ctx, r.draft, r.Readback, func(n int64) {
-			done += n
-			r.Progress("read back", done, total)
-		}, inspect)
-		if err != nil {
-			return err
-		}
+		group.Go(func() error {
+			return w.ReadBack(running, r.draft, r.Readback, func(n int64) { r.Progress("read back", done.Add(n), total) }, inspect)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil, nil)
 }

@@ -43,6 +43,7 @@ type Database struct {
 // Backup is how sets are written, kept, sealed and opened again.
 type Backup struct {
 	Jobs          int    // 0: as many as cores
+	Split         int64  // bytes; 0: never
 	Compression   string // one of the Compression constants
 	Fingerprint   string // one of the Fingerprint constants
 	Readback      string // one of the Readback constants

@@ -241,6 +241,20 @@ func optionalDuration(p *time.Duration) *value {
 	return v
 }
 
+// size is a number of bytes.
+func size(p *int64) *value {
+	v := scalar("a size such as 512kB, 256MB or 2GB", ast.StringType, func(s string) error {
+		n, err := parseSize(s)
+		if err != nil {
+			return err
+		}
+		*p = n
+		return nil
+	}, func() string { return formatSize(*p) })
+	v.node = append(v.node, ast.IntegerType) // 0 and plain bytes
+	return v
+}
+
 func duration(p *time.Duration, low time.Duration) *value {
 	v := scalar("a duration such as 30s, 5m, 12h, 30d or 2w", ast.StringType, func(s string) error {
 		d, err := parseDuration(s)

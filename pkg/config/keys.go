@@ -75,7 +75,9 @@ func backupKeys(b *Backup, s site) []*key {
 	rows := []*key{
 		{name: "backup", doc: `How backup sets are written, proven and kept.`},
 		{name: "backup.jobs", value: number(&b.Jobs, 0, 256), def: "0",
-			doc: `How many processor cores a backup or restore may use. 0: all of them. Lower it when the application suffers during a backup.`},
+			doc: `How many processor cores a backup, a drill or a restore may use, and how many sessions load and build indexes at once. 0: as many as this machine has cores, at most 8. Lower it when the application suffers.`},
+		{name: "backup.split", value: size(&b.Split), def: "256MB",
+			doc: `Tables larger than this on the server's disk become files of their own in a set, so that they are dumped, and loaded again, at the same time as the rest. 0: never.`},
 		{name: "backup.compression", value: enum(&b.Compression, CompressionFastest, CompressionDefault, CompressionBetter), def: CompressionDefault,
 			doc: `How hard zstd tries: fastest, default or better. "fastest" gains little speed, "better" makes sets some percent smaller at less than half the speed.`},
 		{name: "backup.fingerprint", value: enum(&b.Fingerprint, FingerprintNone, FingerprintCounts, FingerprintFull), def: FingerprintCounts,

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,35 @@ func formatDuration(d time.Duration) string {
 	}
 	return s
 }
+
+// parseSize reads a whole number of bytes, or one with a unit as PostgreSQL's settings have it: kB, MB, GB and TB, each
+// 1024 times the one before.
+func parseSize(s string) (int64, error) {
+	m := sizeParts.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("bad size %q: want a whole number with a unit, such as 512kB, 256MB or 2GB", Mask(s))
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	shift := 10 * slices.Index(sizeUnits, m[2])
+	if err != nil || n > 1<<62>>shift {
+		return 0, fmt.Errorf("bad size %q: too large", Mask(s))
+	}
+	return n << shift, nil
+}
+
+// formatSize writes the largest unit that leaves a whole number.
+func formatSize(n int64) string {
+	unit := 0
+	for n != 0 && n%1024 == 0 && unit < len(sizeUnits)-1 {
+		n, unit = n/1024, unit+1
+	}
+	return strconv.FormatInt(n, 10) + sizeUnits[unit]
+}
+
+var (
+	sizeParts = regexp.MustCompile(`^([0-9]{1,18})(|kB|MB|GB|TB)$`)
+	sizeUnits = []string{"", "kB", "MB", "GB", "TB"}
+)
 
 // days converts a bare number of days, as RETENTION_DAYS has it.
 func days(s string) (string, error) {

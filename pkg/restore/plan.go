@@ -37,6 +37,7 @@ type Options struct {
 	File    *dumpfile.File
 	Trusted bool
 
+	Jobs int    // sessions that load at once; below 2: one
 	Into string // of Into: the name of the new database
 	// Tables, if not empty, are all that Into restores of a set: their rows with
 	// what belongs to them. Everything else is defined, and empty.

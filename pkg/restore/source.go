@@ -138,7 +138,7 @@ func (s setSource) choose(ctx context.Context, reader dumpset.Reader, c *content
 func (s setSource) load(ctx context.Context, r *Result, c pgdump.Candidate) error {
 	reader := s.reader()
 	reader.Progress, reader.Choice = meter(s.Options, "load", s.Set.Manifest.RawBytes()), r.Choice
-	loader := pgdump.Loader{Endpoint: c.Endpoint(), Tools: r.Tools, Runner: s.Runner, Logger: s.Logger}
+	loader := pgdump.Loader{Endpoint: c.Endpoint(), Tools: r.Tools, Runner: s.Runner, Logger: s.Logger, Jobs: s.Jobs}
 	said, err := reader.Load(ctx, loader, func(name string, took time.Duration) {
 		r.took(name, took)
 		s.Step("loaded " + name)

@@ -182,7 +182,7 @@ func createRoles(ctx context.Context, admin *postgres.Endpoint, g pgdump.Globals
 // loadAndCompare is the drill proper.
 func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.Reader, candidate pgdump.Candidate, tools postgres.Tools) error {
 	reader.Progress = o.meter("load", rawBytes(v.Set))
-	loader := pgdump.Loader{Endpoint: candidate.Endpoint(), Tools: tools, Runner: o.Runner, Logger: o.Logger, Elsewhere: true}
+	loader := pgdump.Loader{Endpoint: candidate.Endpoint(), Tools: tools, Runner: o.Runner, Logger: o.Logger, Jobs: o.Jobs, Elsewhere: true}
 	said, err := reader.Load(ctx, loader, func(name string, took time.Duration) {
 		v.took(name, took)
 		o.Step("loaded " + name)

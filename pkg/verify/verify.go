@@ -42,6 +42,7 @@ type Options struct {
 	// For drills:
 	Finder  postgres.ToolFinder
 	Runner  proc.Runner
+	Jobs    int             // sessions that load at once; below 2: one
 	Scratch scratch.Options // Dir, OSUser; the drill fills in binaries, locale and libraries
 	// FreeScratch returns the free bytes where the throwaway server will live; nil: not asked.
 	FreeScratch func() (int64, error)

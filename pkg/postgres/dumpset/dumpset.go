@@ -8,9 +8,14 @@ package dumpset
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -30,6 +35,15 @@ const (
 
 	DataPrefix = "20-data"
 )
+
+// ShareName is the base name of data artifact i of n. The last of them, which has
+// large objects and the values of sequences, is DataName, and last by name as well.
+func ShareName(i, n int) string {
+	if i == n-1 {
+		return DataName
+	}
+	return fmt.Sprintf("%s-%02d.dump", DataPrefix, i+1)
+}
 
 // Reader reads one set.
 type Reader struct {
@@ -242,35 +256,65 @@ func classify(err error) (damaged []error, other error) {
 	return nil, err
 }
 
-// Load feeds the archives to l: definitions, all data, and only then the rest.
-// stage hears how long each took.
+// Load feeds the archives to l: definitions, all data, and only then the rest. Of
+// the data artifacts as many are loaded at once as l has jobs. stage hears how
+// long each part took.
 func (r Reader) Load(ctx context.Context, l pgdump.Loader, stage func(name string, took time.Duration)) ([]pgdump.Said, error) {
 	var all []pgdump.Said
 	for _, step := range []struct {
 		part   pgdump.Part
 		prefix string
 	}{{pgdump.PreData, PreDataName}, {pgdump.Data, DataPrefix}, {pgdump.PostData, PostDataName}} {
-		start, found := time.Now(), 0
-		for _, a := range r.Set.Manifest.Artifacts {
-			if !strings.HasPrefix(a.Name, step.prefix) {
-				continue
-			}
-			l.Only = r.wanted(step.part, found)
-			found++
-			said, err := r.loadOne(ctx, l, step.part, a)
-			all = append(all, said...)
-			if err != nil {
-				return all, err
-			}
-		}
-		if found == 0 {
-			return all, &catalog.DamageError{Ref: r.Set.Ref, Artifact: step.prefix, Kind: catalog.DamageMissing}
+		start := time.Now()
+		said, err := r.loadPart(ctx, l, step.part, step.prefix)
+		all = append(all, said...)
+		if err != nil {
+			return all, err
 		}
 		if stage != nil {
 			stage(string(step.part), time.Since(start))
 		}
 	}
 	return all, nil
+}
+
+// loadPart loads the artifacts whose names begin with prefix.
+func (r Reader) loadPart(ctx context.Context, l pgdump.Loader, part pgdump.Part, prefix string) ([]pgdump.Said, error) {
+	var artifacts []catalog.Artifact
+	for _, a := range r.Set.Manifest.Artifacts {
+		if strings.HasPrefix(a.Name, prefix) {
+			artifacts = append(artifacts, a)
+		}
+	}
+	if len(artifacts) == 0 {
+		return nil, &catalog.DamageError{Ref: r.Set.Ref, Artifact: prefix, Kind: catalog.DamageMissing}
+	}
+	if r.Progress != nil && len(artifacts) > 1 {
+		r.Progress = inTurn(r.Progress)
+	}
+	said := make([][]pgdump.Said, len(artifacts))
+	group, loading := errgroup.WithContext(ctx)
+	group.SetLimit(max(l.Jobs, 1))
+	for i, a := range artifacts {
+		one := l
+		one.Only = r.wanted(part, i)
+		group.Go(func() (err error) {
+			said[i], err = r.loadOne(loading, one, part, a)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.Concat(said...), err
+}
+
+// inTurn lets one caller at a time report.
+func inTurn(report func(n int64)) func(n int64) {
+	var mu sync.Mutex
+	return func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(n)
+	}
 }
 
 // wanted is what Choice says of an archive, the data ones by their number.

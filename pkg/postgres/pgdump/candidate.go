@@ -55,8 +55,11 @@ func (c Candidate) Create(ctx context.Context, p Properties, note string) error 
 		if err == nil {
 			err = context.Cause(ctx)
 		}
+		if err == nil {
+			err = c.hasten(ctx, conn)
+		}
 		if err != nil {
-			return errors.Join(fmt.Errorf("mark %s: %w", c.Name, err), c.Drop(ctx))
+			return errors.Join(fmt.Errorf("prepare %s: %w", c.Name, err), c.Drop(ctx))
 		}
 		return nil
 	})
@@ -75,6 +78,9 @@ func (c Candidate) Finish(ctx context.Context, p Properties, name string) error 
 			return fmt.Errorf("finish %s: %w", c.Name, err)
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+		if err := c.unhasten(ctx, tx); err != nil {
+			return fmt.Errorf("finish %s: %w", c.Name, err)
+		}
 		var statements []string
 		if name == c.Name {
 			p.Comment = ""

@@ -50,9 +50,19 @@ const ownLockWait = 5 * time.Second
 // returns what pg_dump had to say. w gets the bytes as they come; when Part
 // fails, what w got is worthless.
 func (d Dumper) Part(ctx context.Context, part Part, snapshot string, w io.Writer) ([]Said, error) {
-	said, err := d.run(ctx, "pg_dump", w,
-		"--format=custom", "--compress=0", "--section="+string(part),
-		"--snapshot="+snapshot, "--lock-wait-timeout="+strconv.FormatInt(ownLockWait.Milliseconds(), 10), "--no-password")
+	return d.part(ctx, part, snapshot, w)
+}
+
+// Rows is Part of the data, or of a share of it.
+func (d Dumper) Rows(ctx context.Context, share Share, snapshot string, w io.Writer) ([]Said, error) {
+	return d.part(ctx, Data, snapshot, w, share.args()...)
+}
+
+func (d Dumper) part(ctx context.Context, part Part, snapshot string, w io.Writer, more ...string) ([]Said, error) {
+	said, err := d.run(ctx, "pg_dump", w, append([]string{
+		"--format=custom", "--compress=0", "--section=" + string(part),
+		"--snapshot=" + snapshot, "--lock-wait-timeout=" + strconv.FormatInt(ownLockWait.Milliseconds(), 10), "--no-password",
+	}, more...)...)
 	var failed *proc.Error
 	if errors.As(err, &failed) && lockTimedOut(failed.Stderr) {
 		return said, fmt.Errorf("dump %s: %w", part, &BusyError{Tables: lockedTables(failed.Stderr)})

@@ -1,11 +1,13 @@
 package pgdump
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 
@@ -22,6 +24,8 @@ type Loader struct {
 	// Elsewhere leaves out what makes no sense or would do harm on another
 	// server: tablespaces and subscriptions. For drills.
 	Elsewhere bool
+	// Jobs is how many sessions build indexes and check foreign keys at once; below 2: one.
+	Jobs int
 	// Only are the dump ids that are wanted, in the order of the archive: what
 	// comes by a pipe cannot be read twice. nil: everything.
 	Only []int
@@ -49,12 +53,24 @@ func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error
 		cmd.Files = append(cmd.Files, list)
 		cmd.Args = append(cmd.Args, fmt.Sprintf("--use-list=/proc/self/fd/%d", 2+len(cmd.Files)))
 	}
+	stdin := r
+	if part == PostData && l.Jobs > 1 {
+		file, rest, err := l.whole(r)
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", part, err)
+		}
+		if stdin = rest; file != nil {
+			defer func() { _ = file.Close() }()
+			cmd.Files = append(cmd.Files, file)
+			cmd.Args = append(cmd.Args, "--jobs="+strconv.Itoa(l.Jobs), fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.Files)))
+		}
+	}
 	logger := l.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	var said []Said
-	cmd.Stdin = r
+	cmd.Stdin = stdin
 	cmd.Stderr = func(line string) {
 		logger.Debug("said", "program", "pg_restore", "line", line)
 		if class := Classify("pg_restore", line); class != Harmless {
@@ -68,6 +84,23 @@ func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error
 		return said, fmt.Errorf("load %s: %w", part, err)
 	}
 	return said, nil
+}
+
+// wholeLimit is how large a post-data archive may be to be held in memory. It
+// holds definitions: this is some hundred thousand of them.
+const wholeLimit = 32 << 20
+
+// whole reads an archive into a memory file, as pg_restore needs it to work in
+// parallel. One that is too large for that is returned as a stream.
+func (l Loader) whole(r io.Reader) (*os.File, io.Reader, error) {
+	var archive bytes.Buffer
+	if _, err := io.CopyN(&archive, r, wholeLimit); err == nil {
+		return nil, io.MultiReader(&archive, r), nil
+	} else if !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	file, err := proc.Memfd("archive", archive.Bytes(), l.Endpoint.As())
+	return file, nil, err
 }
 
 // entryList is what pg_restore --list would print: of each line only the number

@@ -48,6 +48,16 @@ type TOC struct {
 	Entries     []Entry
 }
 
+// Union is the contents of several archives of one dump, one after the other.
+func Union(tocs []*TOC) *TOC {
+	all := *tocs[0]
+	all.Entries = nil
+	for _, t := range tocs {
+		all.Entries = append(all.Entries, t.Entries...)
+	}
+	return &all
+}
+
 // TableData are the entries that carry a table's rows.
 func (t *TOC) TableData() []Entry { return t.OfType("TABLE DATA") }
 
