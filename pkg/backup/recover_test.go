@@ -106,6 +106,9 @@ func TestRecover(t *testing.T) { // not beside tests that drop roles: the global
 			dress(t, db)
 			c, _ := repository(t)
 			o := options(db, c)
+			if tt.sealed {
+				o.Split = 1 // several archives of data
+			}
 			environ := []string{"PATH=" + stockTools(t, tt.sealed), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
 			if tt.sealed {
 				o.Seal.Recipients = []*seal.Key{newPair(t, "other").public, keyOf(t, public)}

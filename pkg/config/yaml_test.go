@@ -182,6 +182,27 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "1": 1, "1000": 1000, "512kB": 512 << 10, "256MB": 256 << 20, "3GB": 3 << 30, "1TB": 1 << 40, "0MB": 0} {
+		got, err := parseSize(text)
+		if err != nil || got != want {
+			t.Errorf("%s = %v, %v; want %v", text, got, err, want)
+		}
+		back, err := parseSize(formatSize(got))
+		if err != nil || back != got {
+			t.Errorf("%s is printed as %s, which is %v, %v", text, formatSize(got), back, err)
+		}
+	}
+	for _, text := range []string{"", " ", "MB", "-1MB", "+1MB", "1.5GB", "1 MB", "1M", "1mb", "1KB", "1MiB", "999999999999999999TB", "9999999999999999999", "0x10"} {
+		if n, err := parseSize(text); err == nil {
+			t.Errorf("%q = %v, want an error", text, n)
+		}
+	}
+	if got := formatSize(256 << 20); got != "256MB" {
+		t.Errorf("256 MB is printed as %s", got)
+	}
+}
+
 // Promise: what quoteYAML writes, the loader reads back.
 func TestQuoteYAML(t *testing.T) {
 	for _, s := range []string{"", "a", "true", "no", "null", "~", "5", "0x1f", "1e3", "12:30", "a: b", "a #b", "- a", "a\tb", "ä", `a"b\c`, "*a", "&a", "!a", "%a", "@a", "`a", "a:", ":a", "postgres:///x", "[a]", "{a}", " a ", "-", "\u2028", "\x7f"} {

@@ -143,13 +143,14 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	runner := scratchtest.Runner()
 	made, err := backup.Database(t.Context(), backup.DatabaseOptions{
 		Endpoint: source, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
+		Split: 1, Jobs: 3, // whatever can be divided is
 	})
 	must(t, err)
 	if m := made.Set.Manifest; !slices.Equal(m.Incomplete, h.said) || len(made.Warnings) > 0 {
 		t.Errorf("the backup says %q, warnings %q", m.Incomplete, made.Warnings)
 	}
 	verdict, err := verify.Verify(t.Context(), verify.Options{
-		Catalog: c, Level: catalog.LevelDrill, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Scratch: scratch.Options{Dir: shortDir(t)},
+		Catalog: c, Level: catalog.LevelDrill, Jobs: 3, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Scratch: scratch.Options{Dir: shortDir(t)},
 	}, made.Set)
 	must(t, err)
 	if !verdict.OK || len(verdict.Warnings) > 0 {
@@ -159,7 +160,7 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	into := scratchtest.Name("hard ours")
 	dropHard(t, admin, into)
 	restored, err := restore.Into(t.Context(), restore.Options{
-		Catalog: c, Set: made.Set, Admin: admin, Into: into, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
+		Catalog: c, Set: made.Set, Admin: admin, Into: into, Jobs: 3, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
 	})
 	must(t, err)
 	if len(restored.Warnings) > 0 {

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
@@ -26,7 +28,13 @@ func TestTables(t *testing.T) {
 	e := scratchtest.Database(t, scratchtest.Middling, string(knotty))
 	c := open(t, t.TempDir())
 	public, secret := newKey(t, "tables")
-	set := save(t, c, e, []*seal.Key{public})
+	runner := scratchtest.Runner()
+	saved, err := backup.Database(t.Context(), backup.DatabaseOptions{
+		Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
+		Seal: seal.Options{Recipients: []*seal.Key{public}}, Split: 1, // several archives of data
+	})
+	must(t, err)
+	set := saved.Set
 	scratchtest.Exec(t, e, "DROP SUBSCRIPTION elsewhere") // with it the database could not be dropped
 	o := options(t, c, set, scratchtest.Name("some"))
 	o.Unlock = keyring(secret)
