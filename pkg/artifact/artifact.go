@@ -173,29 +173,74 @@ func Open(ctx context.Context, c *catalog.Catalog, ref catalog.Ref, a catalog.Ar
 		_ = file.Close()
 		return nil, damage(ref, a.Name, err)
 	}
-	return &opened{ref: ref, artifact: a, plain: plain, file: file, sum: newSummer(&counter{r: plain, progress: progress})}, nil
+	return &opened{ref: ref, artifact: a, plain: plain, file: file, sum: newSummer(&counter{r: plain, progress: progress}), progress: progress}, nil
 }
 
 type opened struct {
 	ref      catalog.Ref
 	artifact catalog.Artifact
-	plain    io.Closer
+	plain    io.ReadCloser
 	file     io.Closer
 	sum      *summer
+	progress func(n int64) // may be nil
 }
 
 func (o *opened) Read(p []byte) (int, error) {
 	n, err := o.sum.Read(p)
+	return n, o.judge(err)
+}
+
+// WriteTo implements io.WriterTo, without a copy. It returns without an error
+// only where Read would return io.EOF. What w refused counts as read.
+func (o *opened) WriteTo(w io.Writer) (int64, error) {
+	sink := &sink{opened: o, w: w}
+	n, err := io.Copy(sink, o.plain)
+	if sink.err != nil {
+		return n, sink.err
+	}
 	if err == nil {
+		err = io.EOF
+	}
+	if err = o.judge(err); errors.Is(err, io.EOF) {
 		return n, nil
 	}
-	if !errors.Is(err, io.EOF) {
-		return n, damage(o.ref, o.artifact.Name, err)
+	return n, err
+}
+
+// piece is as much as is hashed before it is handed on: whoever takes it works meanwhile.
+const piece = 256 << 10
+
+// sink hashes and counts what passes, and remembers why w broke.
+type sink struct {
+	*opened
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (n int, err error) {
+	for n < len(p) && s.err == nil {
+		part := p[n:min(n+piece, len(p))]
+		s.sum.add(part)
+		if s.progress != nil {
+			s.progress(int64(len(part)))
+		}
+		_, s.err = s.w.Write(part)
+		n += len(part)
 	}
-	if o.sum.n != o.artifact.RawBytes || o.sum.hex() != o.artifact.RawSHA256 {
-		return n, &catalog.DamageError{Ref: o.ref, Artifact: o.artifact.Name, Kind: catalog.DamageChecksum, Err: errors.New("of the decoded content")}
+	return n, s.err
+}
+
+// judge says what the end of the stream means.
+func (o *opened) judge(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, io.EOF):
+		return damage(o.ref, o.artifact.Name, err)
+	case o.sum.n != o.artifact.RawBytes || o.sum.hex() != o.artifact.RawSHA256:
+		return &catalog.DamageError{Ref: o.ref, Artifact: o.artifact.Name, Kind: catalog.DamageChecksum, Err: errors.New("of the decoded content")}
 	}
-	return n, io.EOF
+	return io.EOF
 }
 
 func (o *opened) Close() error { return errors.Join(o.plain.Close(), o.file.Close()) }
@@ -220,9 +265,13 @@ func newSummer(r io.Reader) *summer { return &summer{r: r, h: sha256.New()} }
 
 func (s *summer) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
-	s.h.Write(p[:n])
-	s.n += int64(n)
+	s.add(p[:n])
 	return n, err
+}
+
+func (s *summer) add(p []byte) {
+	s.h.Write(p)
+	s.n += int64(len(p))
 }
 
 func (s *summer) hex() string { return hex.EncodeToString(s.h.Sum(nil)) }

@@ -368,3 +368,44 @@ func TestNoFalseEnd(t *testing.T) {
 		t.Errorf("once more: %v", err)
 	}
 }
+
+// stingy takes some bytes and no more.
+type stingy struct{ left int }
+
+func (s *stingy) Write(p []byte) (int, error) {
+	if s.left -= len(p); s.left < 0 {
+		return 0, errEnough
+	}
+	return len(p), nil
+}
+
+var errEnough = errors.New("enough")
+
+// Promise: a consumer that wants no more is heard, and what it left can be read
+// to its proven end.
+func TestConsumerStops(t *testing.T) {
+	t.Parallel()
+	c, d, _ := draft(t)
+	data := bytes.Repeat([]byte("a row of a table\n"), 600_000)
+	w, err := artifact.Write(t.Context(), d, seal.Options{}, "20-data.dump", content(data))
+	must(t, err)
+	set, err := d.Publish(t.Context(), catalog.Manifest{Artifacts: []catalog.Artifact{w.Artifact}})
+	must(t, err)
+	for _, damaged := range []bool{false, true} {
+		a := w.Artifact
+		if damaged {
+			a.RawSHA256 = strings.Repeat("0", 64)
+		}
+		r, err := artifact.Open(t.Context(), c, set.Ref, a, nil, nil)
+		must(t, err)
+		defer r.Close()
+		first, err := io.Copy(&stingy{left: 3_000_000}, r)
+		if !errors.Is(err, errEnough) {
+			t.Errorf("copied %d bytes: %v", first, err)
+		}
+		rest, err := io.Copy(io.Discard, r)
+		if first+rest != a.RawBytes || errors.Is(err, catalog.ErrDamaged) != damaged {
+			t.Errorf("damaged %v: %d and %d bytes of %d: %v", damaged, first, rest, a.RawBytes, err)
+		}
+	}
+}

@@ -93,26 +93,33 @@ func widen(f *os.File) {
 	}
 }
 
-// feed copies r into a child's stdin. When r breaks, the pipe stays open (the caller closes it once the child is
-// gone): an end of file would tell the child that its input was whole.
+// feed copies r into a child's stdin; an io.WriterTo writes by itself. When r breaks, the pipe stays open (the caller
+// closes it once the child is gone): an end of file would tell the child that its input was whole.
 func feed(w *os.File, r io.Reader) error {
-	buf := make([]byte, copyBuffer)
-	for {
-		n, err := r.Read(buf)
-		if n > 0 {
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				if errors.Is(werr, syscall.EPIPE) || errors.Is(werr, fs.ErrClosed) {
-					return nil // the child wants no more; its exit status says whether that is well
-				}
-				return fmt.Errorf("hand on input: %w", werr)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			_ = w.Close()
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read input: %w", err)
-		}
+	in := &inlet{file: w}
+	_, err := io.CopyBuffer(in, r, make([]byte, copyBuffer))
+	switch {
+	case errors.Is(in.err, syscall.EPIPE) || errors.Is(in.err, fs.ErrClosed):
+		return nil // the child wants no more; its exit status says whether that is well
+	case in.err != nil:
+		return fmt.Errorf("hand on input: %w", in.err)
+	case err != nil:
+		return fmt.Errorf("read input: %w", err)
 	}
+	_ = w.Close()
+	return nil
+}
+
+// inlet is the writing end of a child's pipe, which remembers why it broke.
+type inlet struct {
+	file *os.File
+	err  error
+}
+
+func (i *inlet) Write(p []byte) (int, error) {
+	n, err := i.file.Write(p)
+	if err != nil {
+		i.err = err
+	}
+	return n, err
 }
