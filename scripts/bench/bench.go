@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // bench is the place in which everything happens.
@@ -23,11 +21,12 @@ type bench struct {
 	scale int
 
 	forgectl string // the binary
+	runner   proc.Runner
 	server   *server
 }
 
 func open(keep string) (*bench, error) {
-	b := &bench{dir: keep, kept: keep != ""}
+	b := &bench{dir: keep, kept: keep != "", runner: proc.System{Environ: os.Environ(), Grace: time.Minute}}
 	binary, err := filepath.Abs("bin/forgectl")
 	if err == nil {
 		_, err = os.Stat(binary)
@@ -44,21 +43,20 @@ func open(keep string) (*bench, error) {
 	} else if b.dir, err = filepath.Abs(keep); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(b.dir, 0o711); err != nil {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, err
 	}
-	return b, os.Chmod(b.dir, 0o711) // the server's user has to pass through
+	return b, os.Chmod(b.dir, 0o711) //nolint:gosec // the server's user has to pass through
 }
 
 func (b *bench) close() error {
-	var err error
 	if b.server != nil {
-		err = b.server.stop()
+		b.server.end()
 	}
-	if !b.kept {
-		err = errors.Join(err, os.RemoveAll(b.dir))
+	if b.kept {
+		return nil
 	}
-	return err
+	return os.RemoveAll(b.dir)
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -68,36 +66,31 @@ func (b *bench) shell(ctx context.Context, line string) error {
 	return b.command(ctx, "bash", "-euo", "pipefail", "-c", line)
 }
 
-// command runs a program in the place, with the connection of the server in its environment. What it says comes with
-// the error.
+// command runs a program in the place, with the connection of the server in its environment.
 func (b *bench) command(ctx context.Context, program string, args ...string) error {
 	_, err := b.output(ctx, program, args...)
 	return err
 }
 
+// output is command, and what the program wrote.
 func (b *bench) output(ctx context.Context, program string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "GNUPGHOME="+b.path("gnupg"))
+	env := []string{"LC_ALL=C.UTF-8", "GNUPGHOME=" + b.path("gnupg")}
 	if b.server != nil {
-		cmd.Env = append(cmd.Env, "PGHOST="+b.server.socket, "PGUSER=postgres", "PGDATABASE=bench", "PATH="+b.server.binaries+":"+os.Getenv("PATH"))
+		env = append(env, "PGHOST="+b.server.socket, "PGUSER=postgres", "PGDATABASE=bench", "PATH="+b.server.binaries+":"+os.Getenv("PATH"))
 	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(append(stdout.Bytes(), stderr.Bytes()...)))
+	out, err := proc.Output(ctx, b.runner, proc.Cmd{Path: program, Args: args, Env: env, Dir: b.dir})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
-	return strings.TrimSpace(stdout.String()), nil
+	return strings.TrimSpace(string(out)), nil
 }
 
 // server is a PostgreSQL with the settings that initdb gives, but for where it listens.
 type server struct {
 	binaries string
 	socket   string // its directory
-	cmd      *exec.Cmd
+	process  proc.Process
+	stop     context.CancelFunc
 }
 
 func (b *bench) startServer(ctx context.Context) error {
@@ -106,79 +99,60 @@ func (b *bench) startServer(ctx context.Context) error {
 		return errors.New("no PostgreSQL server here: run scripts/setup")
 	}
 	s := &server{binaries: filepath.Dir(found[len(found)-1]), socket: b.path("server")}
-	as, err := serverUser()
+	data := filepath.Join(s.socket, "data")
+	as, err := serverDir(s.socket)
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(s.socket, "data")
-	program := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(s.binaries, name), args...)
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
-		return cmd
-	}
-	if err := os.MkdirAll(s.socket, 0o700); err != nil {
-		return err
-	}
-	if as != nil {
-		if err := os.Chown(s.socket, int(as.Uid), int(as.Gid)); err != nil {
+	if _, err := os.Stat(filepath.Join(s.socket, "ready")); err != nil {
+		init := proc.Cmd{Path: filepath.Join(s.binaries, "initdb"), As: as, Dir: "/", Args: []string{
+			"--pgdata=" + data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+		}}
+		if err := b.runner.Run(ctx, init); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(s.socket, "ready"), nil, 0o600); err != nil {
 			return err
 		}
 	}
-	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil {
-		out, err := program("initdb", "--pgdata="+data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("initdb: %w\n%s", err, out)
-		}
-	}
-	s.cmd = program("postgres", "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.socket)
-	log, err := os.Create(b.path("server.log"))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx)) // it ends after those who use it
+	s.stop = stop
+	s.process, err = b.runner.Start(running, proc.Cmd{
+		Path: filepath.Join(s.binaries, "postgres"), As: as, Dir: "/", StopSignal: syscall.SIGINT,
+		Args: []string{"-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.socket},
+	})
 	if err != nil {
-		return err
-	}
-	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	if err := s.cmd.Start(); err != nil {
+		stop()
 		return err
 	}
 	b.server = s
-	for {
-		if err = b.command(ctx, "psql", "-XAtc", "SELECT 1", "postgres"); err == nil || ctx.Err() != nil {
+	return b.await(ctx)
+}
+
+// await returns when the server answers.
+func (b *bench) await(ctx context.Context) error {
+	for deadline := time.Now().Add(time.Minute); ; {
+		err := b.command(ctx, "psql", "-XAtc", "SELECT 1", "postgres")
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return err
-		}
-		if !s.alive() {
-			return fmt.Errorf("the server did not start, see %s: %w", log.Name(), err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// serverUser is as whom the server runs: it refuses root.
-func serverUser() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
+// serverDir makes a directory for the user that the server runs as: it refuses root.
+func serverDir(dir string) (*proc.Credential, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil || os.Geteuid() != 0 {
+		return nil, err
 	}
-	u, err := user.Lookup("postgres")
+	as, err := proc.LookupUser("postgres")
 	if err != nil {
 		return nil, fmt.Errorf("%w: run scripts/setup", err)
 	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
+	return as, os.Chown(dir, int(as.UID), int(as.GID))
 }
 
-func (s *server) alive() bool {
-	var status syscall.WaitStatus
-	pid, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WNOHANG, nil)
-	return err == nil && pid == 0
-}
-
-func (s *server) stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		return err
-	}
-	return s.cmd.Wait()
+func (s *server) end() {
+	s.stop()
+	_ = s.process.Wait() // by the signal that it was sent
 }

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math/rand"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -17,12 +17,12 @@ CREATE INDEX document_title ON document (title);`
 // language, and JSON. gzip makes them four times smaller. The same rows each time.
 func writeText(w io.Writer, rows int) error {
 	out := bufio.NewWriterSize(w, 1<<20)
-	random := rand.New(rand.NewSource(42))
+	random := rand.New(rand.NewPCG(42, 42)) //nolint:gosec // the same each time is what is wanted
 	words := make([]string, 8192)
 	for i := range words {
-		b := make([]byte, 2+random.Intn(9))
+		b := make([]byte, 2+random.IntN(9))
 		for j := range b {
-			b[j] = "etaoinshrdlcumwfgypbvk"[min(random.Intn(22), random.Intn(22))]
+			b[j] = "etaoinshrdlcumwfgypbvk"[min(random.IntN(22), random.IntN(22))]
 		}
 		words[i] = string(b)
 	}
@@ -39,8 +39,8 @@ func writeText(w io.Writer, rows int) error {
 	}
 	for id := range rows {
 		fmt.Fprintf(out, "%d\t%s\t%s\t{\"tags\": [\"t%d\", \"t%d\"], \"author\": %d, \"excerpt\": \"%s\", \"score\": %.6f, \"model\": \"m-%d\", \"reviewed\": %t}\t2026-%02d-%02d %02d:%02d:%02d+00\n",
-			id, phrase(6), phrase(230), random.Intn(31), random.Intn(13), random.Intn(997), phrase(20), random.Float64(), random.Intn(5), id%3 == 0,
-			1+random.Intn(12), 1+random.Intn(28), random.Intn(24), random.Intn(60), random.Intn(60))
+			id, phrase(6), phrase(230), random.IntN(31), random.IntN(13), random.IntN(997), phrase(20), random.Float64(), random.IntN(5), id%3 == 0,
+			1+random.IntN(12), 1+random.IntN(28), random.IntN(24), random.IntN(60), random.IntN(60))
 	}
 	return out.Flush()
 }
