@@ -39,5 +39,5 @@ func Example() {
 	// /srv/backups shop 336h0m0s
 	// database.url = postgres://backup:***@db1/shop (environment DATABASE_URL)
 	// backup.jobs = 2 (flag --jobs)
-	// backup.compression = default (default)
+	// backup.compression = fastest (default)
 }

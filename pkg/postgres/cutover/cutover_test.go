@@ -72,7 +72,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		committed int // the last n whose commit was acknowledged
 		gap       time.Duration
 	}
-	clients := make([]client, 12)
+	clients := make([]client, 50)
 	stop := make(chan struct{})
 	var started, running sync.WaitGroup
 	started.Add(len(clients))
