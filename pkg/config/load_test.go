@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 			AdminURL: "postgres:///postgres", AdminOSUser: "postgres",
 		},
 		Backup: Backup{
-			Compression: "default", Fingerprint: "counts", Readback: "decode", Prune: "auto", PruneRequires: "none", LockTimeout: time.Minute,
+			Split: 256 << 20, Compression: "fastest", Fingerprint: "counts", Readback: "decode", Prune: "auto", PruneRequires: "none", LockTimeout: time.Minute,
 			Keep:    Keep{Within: 30 * 24 * time.Hour, Daily: 7, Weekly: 8, Monthly: 12, Min: 1},
 			Encrypt: Encrypt{Recipients: []string{}, RecipientFiles: []string{}},
 			Decrypt: Decrypt{SecretKeyFiles: []string{}, GPG: "auto"},
