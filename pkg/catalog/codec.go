@@ -67,6 +67,9 @@ func (m *Manifest) validate(ref Ref) error {
 		}
 		seen[a.Name] = true
 	}
+	if c := m.Contents; c != nil && min(c.Files, c.Directories, c.Links, c.Bytes) < 0 {
+		return errors.New("contents are negative")
+	}
 	for _, r := range m.References {
 		if _, err := ParseRef(r); err != nil {
 			return fmt.Errorf("reference: %w", err)

@@ -58,6 +58,8 @@ type Manifest struct {
 	// Signature is present when SHA256SUMS is signed. Publish fills it in.
 	Signature   *Signature   `json:"signature,omitempty"`
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
+	// Contents counts what a set of files holds.
+	Contents *Contents `json:"contents,omitempty"`
 	// Readback says how the artifacts were proven before the set was published: "hash" or "decode".
 	Readback string `json:"readback,omitempty"`
 	// Incomplete names what could not be backed up, one reason each. A set with any is whole in itself.
@@ -139,6 +141,15 @@ type Sequence struct {
 	Name   string `json:"name"`
 	Value  int64  `json:"value"`
 	Called bool   `json:"called"`
+}
+
+// Contents is how much a set of files (kinds "media" and "config") holds, so that sets can be compared without
+// reading them.
+type Contents struct {
+	Files       int64 `json:"files"` // regular ones; each name of a hard link counts
+	Directories int64 `json:"directories"`
+	Links       int64 `json:"links"` // symbolic ones
+	Bytes       int64 `json:"bytes"` // the sizes of the files
 }
 
 // LargeObjects counts the large objects and sums their sizes.
