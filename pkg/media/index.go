@@ -1,0 +1,450 @@
+package media
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// IndexName is the artifact of a media set that lists what its tree holds, before packing adds its suffix; TreeName is
+// the tree.
+const (
+	IndexName = "index.jsonl"
+	TreeName  = "tree/"
+)
+
+// ErrIndex means that an index is not one, or is not whole.
+var ErrIndex = errors.New("malformed index")
+
+// Totals is what an index lists.
+type Totals struct {
+	Files, Dirs, Symlinks int64
+	Others                int64 // listed only: pipes, sockets, devices
+	Bytes                 int64 // sizes of all files; hard links of each other count each
+}
+
+// Entries is the number of all of them.
+func (t Totals) Entries() int64 { return t.Files + t.Dirs + t.Symlinks + t.Others }
+
+func (t *Totals) add(e *Entry) {
+	switch e.Type {
+	case File:
+		t.Files++
+		t.Bytes += e.Size
+	case Dir:
+		t.Dirs++
+	case Symlink:
+		t.Symlinks++
+	default:
+		t.Others++
+	}
+}
+
+// IndexWriter writes an index: one JSON object a line, the plain content of the artifact. Not for several goroutines.
+type IndexWriter struct {
+	w      *bufio.Writer
+	line   []byte
+	last   string
+	totals Totals
+	err    error
+}
+
+// NewIndexWriter writes an index to w, which stays the caller's to close.
+func NewIndexWriter(w io.Writer) *IndexWriter {
+	return &IndexWriter{w: bufio.NewWriterSize(w, 256<<10)}
+}
+
+// Write adds an entry. Entries come in the order of Compare, the root first.
+func (w *IndexWriter) Write(e Entry) error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.err = follows(w.totals.Entries(), w.last, e.Path); w.err == nil {
+		w.err = e.Validate()
+	}
+	if w.err != nil {
+		return w.err
+	}
+	w.line = appendEntry(w.line[:0], &e)
+	if len(w.line) > maxLine {
+		w.err = fmt.Errorf("%w: %.100q: line of %d bytes", errEntry, e.Path, len(w.line))
+		return w.err
+	}
+	w.last = e.Path
+	w.totals.add(&e)
+	_, w.err = w.w.Write(w.line)
+	return w.err
+}
+
+// Totals is what has been written so far.
+func (w *IndexWriter) Totals() Totals { return w.totals }
+
+// Close writes the trailer, without which an index is not whole. It does not close what is below.
+func (w *IndexWriter) Close() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.totals.Entries() == 0 {
+		w.err = fmt.Errorf("%w: no entry for the root", ErrIndex)
+		return w.err
+	}
+	if _, w.err = w.w.Write(appendTrailer(nil, w.totals)); w.err == nil {
+		w.err = w.w.Flush()
+	}
+	err := w.err
+	if w.err == nil {
+		w.err = errors.New("index is closed")
+	}
+	return err
+}
+
+// follows refuses what is out of order.
+func follows(n int64, last, path string) error {
+	switch {
+	case n == 0 && path != Root:
+		return fmt.Errorf("%w: the first entry is not the root", ErrIndex)
+	case n > 0 && Compare(last, path) >= 0:
+		return fmt.Errorf("%w: %.100q after %.100q", ErrIndex, path, last)
+	}
+	return nil
+}
+
+// IndexReader reads an index: strictly, in bounded memory.
+type IndexReader struct {
+	r      *bufio.Reader
+	long   []byte
+	parent []string // directories that the next entry may lie in, outermost first
+	last   string
+	totals Totals
+	err    error
+}
+
+// NewIndexReader reads the plain content of an index.
+func NewIndexReader(r io.Reader) *IndexReader {
+	return &IndexReader{r: bufio.NewReaderSize(r, 256<<10)}
+}
+
+// Totals is what has been read so far.
+func (r *IndexReader) Totals() Totals { return r.totals }
+
+// Next is the next entry. io.EOF comes only when the trailer was there, fits what was read, and nothing follows; every
+// other end is ErrIndex, or the error of what is below. All paths are clean and relative, in the order of Compare, and
+// each lies in a directory that was listed before it.
+func (r *IndexReader) Next() (Entry, error) {
+	if r.err != nil {
+		return Entry{}, r.err
+	}
+	e, err := r.next()
+	if err != nil {
+		r.err = err
+		return Entry{}, err
+	}
+	return e, nil
+}
+
+func (r *IndexReader) next() (Entry, error) {
+	line, err := r.readLine()
+	if err != nil {
+		return Entry{}, err
+	}
+	e, totals, err := parseLine(line)
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w: line %d: %w", ErrIndex, r.totals.Entries()+1, err)
+	}
+	if totals != nil {
+		return Entry{}, r.end(*totals)
+	}
+	if err := follows(r.totals.Entries(), r.last, e.Path); err != nil {
+		return Entry{}, err
+	}
+	if err := r.nested(&e); err != nil {
+		return Entry{}, err
+	}
+	r.last = e.Path
+	r.totals.add(&e)
+	return e, nil
+}
+
+// nested keeps the chain of directories down to the entry.
+func (r *IndexReader) nested(e *Entry) error {
+	if e.Path != Root {
+		dir, _ := Split(e.Path)
+		for len(r.parent) > 0 && r.parent[len(r.parent)-1] != dir {
+			r.parent = r.parent[:len(r.parent)-1]
+		}
+		if len(r.parent) == 0 {
+			return fmt.Errorf("%w: %.100q is in no directory of the index", ErrIndex, e.Path)
+		}
+	}
+	if e.Type == Dir {
+		r.parent = append(r.parent, e.Path)
+	}
+	return nil
+}
+
+// end compares the trailer with what was read.
+func (r *IndexReader) end(t Totals) error {
+	if r.totals.Entries() == 0 {
+		return fmt.Errorf("%w: no entry for the root", ErrIndex)
+	}
+	if t != r.totals {
+		return fmt.Errorf("%w: the trailer says %+v, there were %+v", ErrIndex, t, r.totals)
+	}
+	switch _, err := r.r.ReadByte(); {
+	case err == nil:
+		return fmt.Errorf("%w: something follows the trailer", ErrIndex)
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return io.EOF
+}
+
+// readLine is the next line without its newline, valid until the next call.
+func (r *IndexReader) readLine() ([]byte, error) {
+	line, err := r.r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		r.long = append(r.long[:0], line...)
+		for errors.Is(err, bufio.ErrBufferFull) && len(r.long) <= maxLine {
+			line, err = r.r.ReadSlice('\n')
+			r.long = append(r.long, line...)
+		}
+		line = r.long
+		if len(line) > maxLine {
+			return nil, fmt.Errorf("%w: a line of more than %d bytes", ErrIndex, maxLine)
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%w: it ends without its trailer", ErrIndex)
+	case err != nil:
+		return nil, err
+	}
+	return line[:len(line)-1], nil
+}
+
+// record is a line as JSON: what appendEntry writes and the long way of reading knows. Fields that are not known are
+// ignored: later versions may add some.
+type record struct {
+	Path    *string       `json:"path"`
+	PathB64 []byte        `json:"path_b64"`
+	Type    Type          `json:"type"`
+	Size    int64         `json:"size"`
+	Mode    string        `json:"mode"`
+	UID     uint32        `json:"uid"`
+	GID     uint32        `json:"gid"`
+	MTime   int64         `json:"mtime"`
+	CTime   int64         `json:"ctime"`
+	Dev     uint64        `json:"dev"`
+	Inode   uint64        `json:"inode"`
+	Links   uint64        `json:"links"`
+	Target  *string       `json:"target"`
+	TargetB []byte        `json:"target_b64"`
+	Xattrs  []xattrRecord `json:"xattrs"`
+	Extents *[][2]int64   `json:"extents"`
+	SHA256  string        `json:"sha256"`
+	End     *trailer      `json:"end"`
+}
+
+type xattrRecord struct {
+	Name    string `json:"name"`
+	NameB64 []byte `json:"name_b64"`
+	Value   []byte `json:"value"`
+}
+
+type trailer struct {
+	Files    int64 `json:"files"`
+	Dirs     int64 `json:"dirs"`
+	Symlinks int64 `json:"symlinks"`
+	Others   int64 `json:"others"`
+	Bytes    int64 `json:"bytes"`
+}
+
+func appendTrailer(b []byte, t Totals) []byte {
+	return fmt.Appendf(b, `{"end":{"files":%d,"dirs":%d,"symlinks":%d,"others":%d,"bytes":%d}}`+"\n", t.Files, t.Dirs, t.Symlinks, t.Others, t.Bytes)
+}
+
+func appendEntry(b []byte, e *Entry) []byte {
+	b = append(b, '{')
+	b = appendText(b, "path", e.Path)
+	b = append(b, `,"type":"`...)
+	b = append(b, e.Type...)
+	b = append(b, '"')
+	if e.Type == File {
+		b = appendInt(b, "size", e.Size)
+	}
+	b = append(b, `,"mode":"`...)
+	for shift := 9; shift >= 0; shift -= 3 {
+		b = append(b, '0'+byte(e.Mode>>shift&7))
+	}
+	b = append(b, '"')
+	b = appendUint(b, "uid", uint64(e.UID))
+	b = appendUint(b, "gid", uint64(e.GID))
+	b = appendInt(b, "mtime", e.MTime)
+	b = appendInt(b, "ctime", e.CTime)
+	b = appendUint(b, "dev", e.Dev)
+	b = appendUint(b, "inode", e.Inode)
+	b = appendUint(b, "links", e.Links)
+	if e.Target != "" {
+		b = append(b, ',')
+		b = appendText(b, "target", e.Target)
+	}
+	b = appendXattrs(b, e.Xattrs)
+	if e.Extents != nil {
+		b = append(b, `,"extents":[`...)
+		for i, x := range e.Extents {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, '[')
+			b = strconv.AppendInt(b, x.Offset, 10)
+			b = append(b, ',')
+			b = strconv.AppendInt(b, x.Length, 10)
+			b = append(b, ']')
+		}
+		b = append(b, ']')
+	}
+	if e.SHA256 != "" {
+		b = append(b, `,"sha256":"`...)
+		b = append(b, e.SHA256...)
+		b = append(b, '"')
+	}
+	return append(b, "}\n"...)
+}
+
+func appendXattrs(b []byte, xattrs map[string][]byte) []byte {
+	if len(xattrs) == 0 {
+		return b
+	}
+	b = append(b, `,"xattrs":[`...)
+	for i, name := range slices.Sorted(maps.Keys(xattrs)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '{')
+		b = appendText(b, "name", name)
+		b = append(b, `,"value":"`...)
+		b = base64.StdEncoding.AppendEncode(b, xattrs[name])
+		b = append(b, `"}`...)
+	}
+	return append(b, ']')
+}
+
+func appendInt(b []byte, key string, n int64) []byte {
+	b = append(append(append(b, `,"`...), key...), `":`...)
+	return strconv.AppendInt(b, n, 10)
+}
+
+func appendUint(b []byte, key string, n uint64) []byte {
+	b = append(append(append(b, `,"`...), key...), `":`...)
+	return strconv.AppendUint(b, n, 10)
+}
+
+// appendText writes "key":"text", or "key_b64" when the text is not UTF-8.
+func appendText(b []byte, key, text string) []byte {
+	b = append(append(b, '"'), key...)
+	if !utf8.ValidString(text) {
+		b = append(b, `_b64":"`...)
+		b = base64.StdEncoding.AppendEncode(b, []byte(text))
+		return append(b, '"')
+	}
+	b = append(b, `":"`...)
+	const hex = "0123456789abcdef"
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+// parseLine reads a line: an entry, or the trailer.
+func parseLine(line []byte) (Entry, *Totals, error) {
+	if e, ok := scanEntry(line); ok {
+		return e, nil, e.Validate()
+	}
+	if !utf8.Valid(line) {
+		return Entry{}, nil, errors.New("not UTF-8") // the decoder would put replacement characters
+	}
+	var rec record
+	d := json.NewDecoder(bytes.NewReader(line))
+	if err := d.Decode(&rec); err != nil {
+		return Entry{}, nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Entry{}, nil, errors.New("more than one object")
+	}
+	if t := rec.End; t != nil {
+		return Entry{}, &Totals{Files: t.Files, Dirs: t.Dirs, Symlinks: t.Symlinks, Others: t.Others, Bytes: t.Bytes}, nil
+	}
+	e, err := rec.entry()
+	if err == nil {
+		err = e.Validate()
+	}
+	return e, nil, err
+}
+
+func (rec *record) entry() (Entry, error) {
+	e := Entry{
+		Type: rec.Type, Size: rec.Size, UID: rec.UID, GID: rec.GID, MTime: rec.MTime, CTime: rec.CTime,
+		Dev: rec.Dev, Inode: rec.Inode, Links: rec.Links, SHA256: rec.SHA256,
+	}
+	mode, err := strconv.ParseUint(rec.Mode, 8, 16)
+	if err != nil || len(rec.Mode) != 4 {
+		return e, fmt.Errorf("%w: mode %.20q", errEntry, rec.Mode)
+	}
+	e.Mode = uint32(mode)
+	if e.Path, err = oneOf("path", rec.Path, rec.PathB64); err != nil {
+		return e, err
+	}
+	if rec.Target != nil || rec.TargetB != nil {
+		if e.Target, err = oneOf("target", rec.Target, rec.TargetB); err != nil {
+			return e, err
+		}
+	}
+	for _, x := range rec.Xattrs {
+		if e.Xattrs == nil {
+			e.Xattrs = map[string][]byte{}
+		}
+		name := x.Name
+		if x.NameB64 != nil {
+			name = string(x.NameB64)
+		}
+		if _, twice := e.Xattrs[name]; twice || x.Name != "" && x.NameB64 != nil {
+			return e, fmt.Errorf("%w: extended attributes", errEntry)
+		}
+		e.Xattrs[name] = append([]byte{}, x.Value...)
+	}
+	if rec.Extents != nil {
+		e.Extents = make([]Extent, len(*rec.Extents))
+		for i, x := range *rec.Extents {
+			e.Extents[i] = Extent{x[0], x[1]}
+		}
+	}
+	return e, nil
+}
+
+// oneOf is a text that is given plain, or as base64 exactly when it is not UTF-8.
+func oneOf(key string, plain *string, b64 []byte) (string, error) {
+	switch {
+	case (plain != nil) == (b64 != nil):
+		return "", fmt.Errorf("%w: %s must be there once", errEntry, key)
+	case plain != nil:
+		return *plain, nil
+	case utf8.Valid(b64):
+		return "", fmt.Errorf("%w: %s_b64 is UTF-8", errEntry, key)
+	}
+	return string(b64), nil
+}
