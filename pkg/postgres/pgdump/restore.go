@@ -1,13 +1,11 @@
 package pgdump
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 
@@ -34,73 +32,80 @@ type Loader struct {
 // Load feeds one archive to pg_restore, which stops at the first error. r is
 // read to its end even after pg_restore has what it needs: only there does a
 // sealed stream prove that it is whole, and an error of r fails the load.
-func (l Loader) Load(ctx context.Context, part Part, r io.Reader) ([]Said, error) {
+func (l Loader) Load(ctx context.Context, part Part, r io.Reader) (said []Said, err error) {
+	if part == PostData && l.Jobs > 1 {
+		said, err = l.atOnce(ctx, r)
+	} else {
+		said, err = l.run(ctx, archive{stream: r}, l.Only, 1)
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+	}
+	if err != nil {
+		return said, fmt.Errorf("load %s: %w", part, err)
+	}
+	return said, nil
+}
+
+// archive is what pg_restore reads: a stream, once, or bytes as often as wanted.
+type archive struct {
+	stream io.Reader
+	bytes  []byte
+}
+
+// run is one pg_restore of the entries in only; nil: all. With several jobs the
+// archive must be bytes.
+func (l Loader) run(ctx context.Context, from archive, only []int, jobs int) ([]Said, error) {
 	cmd, done, err := childCmd(l.Endpoint, l.Tools.Path("pg_restore"))
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", part, err)
+		return nil, err
 	}
 	defer done()
+	memory := func(name string, data []byte) (path string, err error) {
+		file, err := proc.Memfd(name, data, l.Endpoint.As())
+		if err != nil {
+			return "", err
+		}
+		cmd.Files = append(cmd.Files, file)
+		return fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.Files)), nil
+	}
+	own := len(cmd.Files)
+	defer func() {
+		for _, file := range cmd.Files[own:] {
+			_ = file.Close()
+		}
+	}()
 	cmd.Args = append(cmd.Args, "--format=custom", "--exit-on-error", "--no-password")
 	if l.Elsewhere {
 		cmd.Args = append(cmd.Args, "--no-tablespaces", "--no-subscriptions")
 	}
-	if l.Only != nil {
-		list, err := proc.Memfd("entries", entryList(l.Only), l.Endpoint.As())
+	if only != nil {
+		list, err := memory("entries", entryList(only))
 		if err != nil {
-			return nil, fmt.Errorf("load %s: %w", part, err)
+			return nil, err
 		}
-		defer func() { _ = list.Close() }()
-		cmd.Files = append(cmd.Files, list)
-		cmd.Args = append(cmd.Args, fmt.Sprintf("--use-list=/proc/self/fd/%d", 2+len(cmd.Files)))
+		cmd.Args = append(cmd.Args, "--use-list="+list)
 	}
-	stdin := r
-	if part == PostData && l.Jobs > 1 {
-		file, rest, err := l.whole(r)
+	cmd.Stdin = from.stream
+	if from.stream == nil {
+		path, err := memory("archive", from.bytes)
 		if err != nil {
-			return nil, fmt.Errorf("load %s: %w", part, err)
+			return nil, err
 		}
-		if stdin = rest; file != nil {
-			defer func() { _ = file.Close() }()
-			cmd.Files = append(cmd.Files, file)
-			cmd.Args = append(cmd.Args, "--jobs="+strconv.Itoa(l.Jobs), fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.Files)))
-		}
+		cmd.Args = append(cmd.Args, "--jobs="+strconv.Itoa(jobs), path)
 	}
 	logger := l.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	var said []Said
-	cmd.Stdin = stdin
 	cmd.Stderr = func(line string) {
 		logger.Debug("said", "program", "pg_restore", "line", line)
 		if class := Classify("pg_restore", line); class != Harmless {
 			said = append(said, Said{Class: class, Text: line})
 		}
 	}
-	if err := l.Runner.Run(ctx, cmd); err != nil {
-		return said, fmt.Errorf("load %s: %w", part, err)
-	}
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return said, fmt.Errorf("load %s: %w", part, err)
-	}
-	return said, nil
-}
-
-// wholeLimit is how large a post-data archive may be to be held in memory. It
-// holds definitions: this is some hundred thousand of them.
-const wholeLimit = 32 << 20
-
-// whole reads an archive into a memory file, as pg_restore needs it to work in
-// parallel. One that is too large for that is returned as a stream.
-func (l Loader) whole(r io.Reader) (*os.File, io.Reader, error) {
-	var archive bytes.Buffer
-	if _, err := io.CopyN(&archive, r, wholeLimit); err == nil {
-		return nil, io.MultiReader(&archive, r), nil
-	} else if !errors.Is(err, io.EOF) {
-		return nil, nil, err
-	}
-	file, err := proc.Memfd("archive", archive.Bytes(), l.Endpoint.As())
-	return file, nil, err
+	return said, l.Runner.Run(ctx, cmd)
 }
 
 // entryList is what pg_restore --list would print: of each line only the number
