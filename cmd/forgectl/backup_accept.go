@@ -24,9 +24,10 @@ func newBackupAcceptCmd(app *App) *cobra.Command {
 		Long: `Notes beside a suspect set that somebody has looked at it, and why it is right. From
 then on it counts as good: it is "latest" if it is the newest, it fills places of
 backup.keep, sets are removed again, and it is the measure for later ones: what it fell
-from no longer counts. An ID alone is a set of the configured database; DATABASE/ID
-names any, and "latest" the newest set of the database, good or not. A set that is not
-suspect is refused (UNKNOWN). The backup itself is not changed.
+from no longer counts. "latest" is the newest set, good or not. A set that is not suspect
+is refused (UNKNOWN). The backup itself is not changed.
+
+` + setNaming + `
 
 Before you accept a set, see what fell (forgectl backup show) and whether that was
 meant. If it was not, the older sets still hold the data: pin one, and restore it.

@@ -216,7 +216,7 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 	}
 	pruned := pruneAfter()
 	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
-	return result{JSON: shown, Text: func(s *ui.Streams) error {
+	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealed,
 			contents(m.Fingerprint), s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify --drill"))
 		if n := len(shown.Removed); err == nil && n > 0 {

@@ -19,9 +19,11 @@ func newBackupPinCmd(app *App) *cobra.Command {
 		Use:   "pin ID|latest --reason TEXT",
 		Short: "Keep a set whatever backup.keep says",
 		Long: `Notes beside a set that it is to be kept, and why: no prune removes it until it is
-unpinned. An ID alone is a set of the configured database; DATABASE/ID names any, and
-"latest" the newest set of the database, good or not. A set that is pinned already
-stays as it is, with its first reason. The backup itself is not changed.
+unpinned. "latest" is the newest set, good or not. A set that is pinned already stays
+as it is, with its first reason. The backup itself is not changed. What a pinned full
+set refers to stays with it.
+
+` + setNaming + `
 
 With -o json: {"set", "pinned", "reason", "changed"}.`,
 		Example: `  forgectl backup pin latest --reason 'before the migration to 2.0'
@@ -57,16 +59,9 @@ type pinnedSet struct {
 // setPin adds a check to a set, unless that would change nothing. It shares the
 // lock of readers, so that no prune removes the set at this moment.
 func (a *App) setPin(ctx context.Context, name string, check catalog.Check) error {
-	group, err := a.databaseGroup()
+	named, err := a.parseSet(name)
 	if err != nil {
-		return err
-	}
-	if name != latest {
-		ref, err := catalog.ParseRefIn(group, name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", check.What, err)
-		}
-		group = ref.Group
+		return fmt.Errorf("%s: %w", check.What, err)
 	}
 	var repo *repository
 	return a.operate(ctx, operation{
@@ -75,10 +70,10 @@ func (a *App) setPin(ctx context.Context, name string, check catalog.Check) erro
 			if repo, err = a.Repository(ctx); err != nil {
 				return "", err
 			}
-			return repo.useLock(group)
+			return repo.useLock(named.group)
 		},
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			s, err := a.namedSet(ctx, repo, name)
+			s, err := repo.find(ctx, named)
 			if err != nil {
 				return result{}, fmt.Errorf("%s: %w", check.What, err)
 			}

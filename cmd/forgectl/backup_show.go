@@ -21,14 +21,17 @@ func newBackupShowCmd(app *App) *cobra.Command {
 		Long: `Shows what is known of one set without reading its artifacts: where it comes from,
 the files with their sizes and sums, the tables with their rows, to whom it is
 sealed, who signed it (which is checked), what happened to it since, and the commands
-that open it, with forgectl and without. An ID alone is a set of the configured
-database; DATABASE/ID names any. "latest" (the default) is the newest set, good or not.
-Nothing is changed.
+that open it, with forgectl and without; of a full set what it refers to, and whether
+that is there as it was. "latest" (the default) is the newest set, good or not. Nothing
+is changed.
+
+` + setNaming + `
 
 With -o json: the object of "backup list", and "manifest" (docs/format.md), "checks" and
 "signature": null, or {"state", "fingerprint", "key", "user_id", "time", "problem"}. The
 state is good, unknown (by a key that is not accepted here), invalid (by one that was
-revoked or had expired), wrong, none or unchecked.`,
+revoked or had expired), wrong, none or unchecked. Of a full set also "parts": [{"set",
+"good", "why"}].`,
 		Example: `  forgectl backup show
   forgectl backup show 20261123T020000Z
   forgectl backup show other/20261123T020000Z -o json`,
@@ -49,6 +52,14 @@ type shownSet struct {
 	Signature *shownSignature   `json:"signature"`
 	Manifest  *catalog.Manifest `json:"manifest"`
 	Checks    []catalog.Check   `json:"checks"`
+	Parts     []shownPart       `json:"parts,omitempty"`
+}
+
+// shownPart is what a full set refers to.
+type shownPart struct {
+	Set  string `json:"set"`
+	Good bool   `json:"good"`
+	Why  string `json:"why,omitempty"`
 }
 
 func (a *App) showBackup(ctx context.Context, name string) error {
@@ -73,13 +84,38 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 	if errors.As(signature.Damage, &damage) && l.Good {
 		l.Good, l.Why = false, damage.Reason()
 	}
+	parts, err := partsOf(ctx, repo, s, &l)
+	if err != nil {
+		return err
+	}
 	return a.show(result{
-		JSON: shownSet{l, showSignature(signature), s.Manifest, append([]catalog.Check{}, s.Checks...)},
-		Text: func(out *ui.Streams) error { return a.showTable(out, l, s, signature) },
+		JSON: shownSet{l, showSignature(signature), s.Manifest, append([]catalog.Check{}, s.Checks...), parts},
+		Text: func(out *ui.Streams) error { return a.showTable(out, l, s, signature, parts) },
 	})
 }
 
-func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature provenance.Finding) error {
+// partsOf looks at what a full set refers to. Without it the set is not good.
+func partsOf(ctx context.Context, repo *repository, s catalog.Set, l *listedSet) ([]shownPart, error) {
+	if s.Kind != catalog.KindFull || s.Manifest == nil {
+		return nil, nil
+	}
+	parts, err := catalog.Parts(ctx, s, repo.Get)
+	if err != nil {
+		return nil, err
+	}
+	if good, why := catalog.Whole(s, parts); l.Good && !good {
+		l.Good, l.Why = false, why
+	}
+	var shown []shownPart
+	for _, p := range parts {
+		one := shownPart{Set: p.Ref.String()}
+		one.Good, one.Why = p.Good()
+		shown = append(shown, one)
+	}
+	return shown, nil
+}
+
+func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature provenance.Finding, parts []shownPart) error {
 	t := out.Table(ui.Column{Title: "FIELD"}, ui.Column{Title: "VALUE"})
 	row := func(field, value string) {
 		if value != "" {
@@ -92,6 +128,13 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature p
 	row("started", timestamp(l.Started)+", "+ago(time.Duration(l.AgeSeconds)*time.Second))
 	if m := s.Manifest; m != nil {
 		a.showManifest(row, m, l, signedBy(out, signature))
+	}
+	for _, p := range parts {
+		state := out.Good("good")
+		if !p.Good {
+			state = out.Bad(p.Why)
+		}
+		row("refers to", p.Set+"  "+state)
 	}
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))
@@ -113,7 +156,9 @@ func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l
 	}
 	if src := m.Source; src != nil {
 		row("database", src.Database)
-		row("server", strings.Join([]string{"PostgreSQL " + src.ServerVersion, src.Encoding, src.LocaleProvider + " " + src.Collate, ui.Bytes(src.Bytes)}, ", "))
+		if src.ServerVersion != "" {
+			row("server", strings.Join([]string{"PostgreSQL " + src.ServerVersion, src.Encoding, src.LocaleProvider + " " + src.Collate, ui.Bytes(src.Bytes)}, ", "))
+		}
 		row("system identifier", src.SystemIdentifier)
 		if src.Standby {
 			row("standby", "yes")
@@ -122,7 +167,9 @@ func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l
 		row("newest migration", src.Migration)
 	}
 	row("size", sizes(l.Bytes, l.RawBytes))
-	row("content", contents(m.Fingerprint))
+	if m.Kind == catalog.KindDatabase {
+		row("content", contents(m.Fingerprint))
+	}
 	if m.Encryption == nil {
 		row("sealed to", "nobody")
 	} else {
@@ -174,8 +221,11 @@ func describeCheck(out *ui.Streams, c catalog.Check) string {
 
 // openingCommands are how a set becomes a database again.
 func openingCommands(l listedSet, s catalog.Set) []string {
-	if s.Manifest == nil || s.Kind != catalog.KindDatabase {
+	switch {
+	case s.Manifest == nil || s.Kind == catalog.KindBase:
 		return nil
+	case s.Kind != catalog.KindDatabase:
+		return []string{"forgectl restore " + restoreVerb(s.Kind) + " " + string(s.ID) + " --dry-run", "less " + shellWord(l.Path+"/"+dumpset.RecoverName)}
 	}
 	commands := []string{"forgectl restore db " + l.Set + " --into NAME", "less " + shellWord(l.Path+"/"+dumpset.RecoverName)}
 	for _, artifact := range s.Manifest.Artifacts {

@@ -16,6 +16,8 @@ func newBackupUnpinCmd(app *App) *cobra.Command {
 next prune decides about the set as about any other. The earlier pin stays in the
 history of the set, as forgectl backup show lists it. The backup itself is not changed.
 
+` + setNaming + `
+
 With -o json: {"set", "pinned", "reason", "changed"}.`,
 		Example: `  forgectl backup unpin 20261123T020000Z
   forgectl backup unpin 20261123T020000Z --reason 'the audit is over'`,

@@ -36,10 +36,12 @@ func newBackupVerifyCmd(app *App) *cobra.Command {
             recovery time.
 
 "latest" (the default) is the newest set of the database, good or not. --all takes
-every set of every database, or with --database those of one. Decode and drill need
-a secret key for sealed sets, and end UNKNOWN where there is none: nothing is
-"verified" that was not. The throwaway server is a private one in scratch_dir, and
-is removed on every exit. The sets themselves are never changed.
+every set of every kind and every database, or with --database those of one. Decode and
+drill need a secret key for sealed sets, and end UNKNOWN where there is none: nothing is
+"verified" that was not. The throwaway server is a private one in scratch_dir, and is
+removed on every exit. The sets themselves are never changed.
+
+` + setNaming + `
 
 A signature is checked at each level: one that is wrong or was taken away is damage,
 one by a key that is not accepted here a WARNING, or damage like none at all where
@@ -146,7 +148,7 @@ func (a *App) groupsToVerify(ctx context.Context, repo *repository, cmd *cobra.C
 	if !o.all || cmd.Flags().Changed("database") {
 		return []catalog.Group{name.group}, nil
 	}
-	return repo.Groups(ctx, catalog.KindDatabase)
+	return repo.Groups(ctx, "")
 }
 
 func (a *App) verifyGroups(ctx context.Context, run *job.Run, repo *repository, o verifyOptions, name setName, groups []catalog.Group) ([]verifiedSet, error) {

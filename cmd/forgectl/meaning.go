@@ -50,6 +50,7 @@ func mappings() []mapping {
 		{is(ui.ErrNoTerminal), exitUnknown, say("--yes confirms without a terminal")},
 		{is(ui.ErrDeclined), exitUnknown, nil},
 		{is(job.ErrNotFound), exitUnknown, say("forgectl history")},
+		{is(verify.ErrKind), exitUnknown, say("forgectl backup list")},
 		{isA[*moment.LocalError], exitUnknown, say("write it with its offset, as in 2026-11-23T02:00:00+01:00")},
 		{is(moment.ErrSyntax), exitUnknown, nil},
 

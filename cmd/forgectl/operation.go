@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
@@ -11,6 +12,7 @@ import (
 type result struct {
 	JSON any                       // a documented, stable shape
 	Text func(s *ui.Streams) error // for people, and tab-separated in a pipe
+	Set  catalog.Set               // that a backup wrote; else the zero value
 }
 
 // show prints the result of a listing or a check: always, in the form that -o

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/recovery"
@@ -75,7 +76,7 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
   forgectl restore undo`,
 		Annotations:       operationCodes(),
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: app.completeSets,
+		ValidArgsFunction: app.completeSetsOf(catalog.KindDatabase),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if at != "" && len(args) > 0 {
 				return app.misuse("--at and a set were given: which is it?")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -73,6 +74,11 @@ func (m *Manifest) validate(ref Ref) error {
 	for _, r := range m.References {
 		if _, err := ParseRef(r); err != nil {
 			return fmt.Errorf("reference: %w", err)
+		}
+	}
+	for r, sum := range m.ReferenceSums {
+		if !slices.Contains(m.References, r) || !isHash(sum) {
+			return fmt.Errorf("the sum of %q, which is no reference or has a malformed hash", r)
 		}
 	}
 	return nil

@@ -68,6 +68,9 @@ type Manifest struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// References names the sets that a set of kind "full" stands for, each as Ref.String spells it.
 	References []string `json:"references,omitempty"`
+	// ReferenceSums is the SHA-256 of the SHA256SUMS of each of them, by the name in References: a set that was
+	// exchanged for another one of the same name is found.
+	ReferenceSums map[string]string `json:"reference_sums,omitempty"`
 }
 
 // Source is what the data was taken from.

@@ -54,6 +54,20 @@ func (g Group) String() string {
 	return g.Dir()
 }
 
+// ParseGroup reads the form that String writes, and the longer "database/<escaped name>" for every database.
+// Everything else is ErrInvalid.
+func ParseGroup(s string) (Group, error) {
+	if k := Kind(s); k.Valid() && k != KindDatabase {
+		return Group{Kind: k}, nil
+	}
+	name, err := UnescapeName(strings.TrimPrefix(s, string(KindDatabase)+"/"))
+	g := Group{Kind: KindDatabase, Database: name}
+	if err != nil || g.Validate() != nil {
+		return Group{}, fmt.Errorf("group %q: %w", s, ErrInvalid)
+	}
+	return g, nil
+}
+
 // Validate reports, as ErrInvalid, a group that no directory can stand for: an unknown kind, a database
 // where none belongs, a missing database, a name that is not UTF-8 or holds NUL.
 func (g Group) Validate() error {
@@ -90,18 +104,11 @@ func ParseRef(s string) (Ref, error) {
 	if group == "" || err != nil {
 		return Ref{}, fmt.Errorf("set %q: %w", s, ErrInvalid)
 	}
-	if k := Kind(group); k.Valid() && k != KindDatabase {
-		return Ref{Group{Kind: k}, id}, nil
-	}
-	name, err := UnescapeName(strings.TrimPrefix(group, string(KindDatabase)+"/"))
+	g, err := ParseGroup(group)
 	if err != nil {
 		return Ref{}, fmt.Errorf("set %q: %w", s, ErrInvalid)
 	}
-	ref := Ref{Group{Kind: KindDatabase, Database: name}, id}
-	if err := ref.Validate(); err != nil {
-		return Ref{}, fmt.Errorf("set %q: %w", s, ErrInvalid)
-	}
-	return ref, nil
+	return Ref{g, id}, nil
 }
 
 // Validate is Group.Validate, and the id must be one that ParseID accepts.

@@ -56,6 +56,11 @@ func TestRef(t *testing.T) {
 		if c.group.Dir() != c.dir || c.group.String() != c.spells || ref.Dir() != c.dir+"/"+string(id) || ref.String() != c.spells+"/"+string(id) {
 			t.Errorf("%+v: %s, %s, %s, %s", c.group, c.group.Dir(), c.group, ref.Dir(), ref)
 		}
+		for _, s := range []string{c.group.String(), c.group.Dir()} {
+			if got, err := catalog.ParseGroup(s); err != nil || got != c.group {
+				t.Errorf("ParseGroup(%q) = %+v, %v", s, got, err)
+			}
+		}
 		for _, s := range []string{ref.String(), ref.Dir()} {
 			if got, err := catalog.ParseRef(s); err != nil || got != ref {
 				t.Errorf("ParseRef(%q) = %+v, %v", s, got, err)

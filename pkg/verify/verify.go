@@ -77,7 +77,10 @@ func (v Verdict) Seconds() float64 {
 // Err is nil for a good verdict, else everything that is wrong, joined.
 func (v Verdict) Err() error { return errors.Join(v.Damage...) }
 
-// Verify examines one set of kind database and records the verdict beside it.
+// ErrKind is a set of a kind that nobody here knows how to examine. Nothing is recorded.
+var ErrKind = errors.New("sets of this kind cannot be verified yet")
+
+// Verify examines one set and records the verdict beside it.
 func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
 	o = o.withDefaults()
 	v := Verdict{Set: set, Level: o.Level}
@@ -121,39 +124,19 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	if !slices.Contains([]string{catalog.LevelChecksum, catalog.LevelDecode, catalog.LevelDrill}, o.Level) {
 		return fmt.Errorf("unknown level %q", o.Level)
 	}
-	if v.Set.Kind != catalog.KindDatabase {
-		return fmt.Errorf("%s: no set of a database", v.Set.Ref)
+	switch v.Set.Kind {
+	case catalog.KindDatabase:
+		return o.database(ctx, v)
 	}
-	problem := v.Set.Problem
-	if problem != nil && !errors.Is(problem, catalog.ErrDamaged) {
-		return problem
-	}
-	if problem != nil && v.Set.Manifest == nil {
-		v.Damage = append(v.Damage, problem)
-		return nil
-	}
+	return ErrKind
+}
+
+// database examines a set of a database.
+func (o Options) database(ctx context.Context, v *Verdict) error {
 	reader := dumpset.Reader{Catalog: o.Catalog, Set: v.Set, Unlock: o.Unlock}
-	if problem == nil && o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
-		return fmt.Errorf("%s: %w", v.Set.Ref, seal.ErrNoSecretKey)
-	}
-	err := o.stage(v, "checksum", func() (err error) {
-		reader.Progress = o.meter("checksum", v.Set.Bytes)
-		v.Damage, err = reader.Hash(ctx)
-		return err
-	})
-	if err == nil {
-		err = o.provenance(ctx, v)
-	}
-	if err != nil {
+	if whole, err := o.sums(ctx, v, reader); err != nil || !whole {
 		return err
 	}
-	if problem != nil && !slices.ContainsFunc(v.Damage, func(d error) bool { return sameFile(d, problem) }) {
-		v.Damage = append([]error{problem}, v.Damage...)
-	}
-	if len(v.Damage) > 0 {
-		return nil
-	}
-	o.Step("hashed")
 	switch o.Level {
 	case catalog.LevelDecode:
 		return o.stage(v, "decode", func() (err error) {
@@ -165,6 +148,41 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		return o.drill(ctx, v, reader)
 	}
 	return nil
+}
+
+// sums is what is the same for sets of every kind: the hash of each file of SHA256SUMS, and where the set comes from.
+// whole is that no damage was found.
+func (o Options) sums(ctx context.Context, v *Verdict, reader dumpset.Reader) (whole bool, err error) {
+	problem := v.Set.Problem
+	if problem != nil && !errors.Is(problem, catalog.ErrDamaged) {
+		return false, problem
+	}
+	if problem != nil && v.Set.Manifest == nil {
+		v.Damage = append(v.Damage, problem)
+		return false, nil
+	}
+	if problem == nil && o.Level != catalog.LevelChecksum && reader.Sealed() && o.Unlock == nil {
+		return false, fmt.Errorf("%s: %w", v.Set.Ref, seal.ErrNoSecretKey)
+	}
+	err = o.stage(v, "checksum", func() (err error) {
+		reader.Progress = o.meter("checksum", v.Set.Bytes)
+		v.Damage, err = reader.Hash(ctx)
+		return err
+	})
+	if err == nil {
+		err = o.provenance(ctx, v)
+	}
+	if err != nil {
+		return false, err
+	}
+	if problem != nil && !slices.ContainsFunc(v.Damage, func(d error) bool { return sameFile(d, problem) }) {
+		v.Damage = append([]error{problem}, v.Damage...)
+	}
+	if len(v.Damage) > 0 {
+		return false, nil
+	}
+	o.Step("hashed")
+	return true, nil
 }
 
 // sameFile reports whether both are damage of one file.
