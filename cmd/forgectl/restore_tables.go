@@ -40,7 +40,7 @@ func (a *App) checkTables(cmd *cobra.Command, o restoreOptions) error {
 func (a *App) completeTables(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	const nothing = cobra.ShellCompDirectiveNoFileComp
 	ctx := cmd.Context()
-	named, err := a.parseSet(append(args, latest)[0])
+	named, err := a.parseSetOf(catalog.KindDatabase, append(args, latest)[0])
 	if err != nil {
 		return nil, nothing
 	}
