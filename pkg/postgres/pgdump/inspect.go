@@ -16,6 +16,28 @@ func Inspect(r io.Reader) (*TOC, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = a.eachBlock(toc, func(kind byte, e Entry) error {
+		err := fmt.Errorf("block type %d", kind)
+		switch kind {
+		case blockData:
+			err = a.skipChunks()
+		case blockBlobs:
+			err = a.skipBlobs()
+		}
+		if err != nil {
+			return archiveError("data of "+e.Name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return toc, nil
+}
+
+// eachBlock hands each data block to read, up to the end of the archive, which
+// must come right after the last one.
+func (a *archiveReader) eachBlock(toc *TOC, read func(kind byte, e Entry) error) error {
 	pending := map[int]Entry{}
 	for _, e := range toc.Entries {
 		if e.HasData {
@@ -25,36 +47,28 @@ func Inspect(r io.Reader) (*TOC, error) {
 	for len(pending) > 0 {
 		kind, err := a.r.ReadByte()
 		if err != nil {
-			return nil, archiveError(fmt.Sprintf("%d data blocks are missing", len(pending)), err)
+			return archiveError(fmt.Sprintf("%d data blocks are missing", len(pending)), err)
 		}
 		id, err := a.int()
 		if err != nil {
-			return nil, archiveError("data block", err)
+			return archiveError("data block", err)
 		}
 		e, ok := pending[id]
 		if !ok {
-			return nil, archiveError("data block", fmt.Errorf("block %d is not in the table of contents", id))
+			return archiveError("data block", fmt.Errorf("block %d is not in the table of contents", id))
 		}
 		delete(pending, id)
-		switch kind {
-		case blockData:
-			err = a.skipChunks()
-		case blockBlobs:
-			err = a.skipBlobs()
-		default:
-			err = fmt.Errorf("block type %d", kind)
-		}
-		if err != nil {
-			return nil, archiveError("data of "+e.Name, err)
+		if err := read(kind, e); err != nil {
+			return err
 		}
 	}
 	if _, err := a.r.ReadByte(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = errors.New("bytes after the last data block")
 		}
-		return nil, archiveError("end", err)
+		return archiveError("end", err)
 	}
-	return toc, nil
+	return nil
 }
 
 // skipChunks passes over length-prefixed chunks up to the one of length 0.

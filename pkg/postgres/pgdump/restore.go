@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -33,9 +36,12 @@ type Loader struct {
 // read to its end even after pg_restore has what it needs: only there does a
 // sealed stream prove that it is whole, and an error of r fails the load.
 func (l Loader) Load(ctx context.Context, part Part, r io.Reader) (said []Said, err error) {
-	if part == PostData && l.Jobs > 1 {
+	switch {
+	case part == Data:
+		said, err = l.loadRows(ctx, r)
+	case part == PostData && l.Jobs > 1:
 		said, err = l.atOnce(ctx, r)
-	} else {
+	default:
 		said, err = l.run(ctx, archive{stream: r}, l.Only, 1)
 	}
 	if err == nil {
@@ -118,10 +124,22 @@ func entryList(ids []int) []byte {
 	return b
 }
 
+// serversOwn are the classes of errors that say nothing about an archive: the
+// connection, authorization, a conflict with somebody else, resources, an
+// operator, the system (Appendix A of PostgreSQL's documentation).
+var serversOwn = []string{"08", "28", "3D", "40", "53", "55", "57", "58"}
+
 // Refused reports whether err of Load is the server's or pg_restore's judgement
 // on the archive, rather than a server that went away or a program that could
 // not run.
 func Refused(err error) bool {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		return !slices.Contains(serversOwn, answer.Code[:min(2, len(answer.Code))])
+	}
+	if errors.Is(err, ErrArchive) {
+		return true
+	}
 	var failed *proc.Error
 	if !errors.As(err, &failed) || failed.Err != nil || failed.Signal != nil {
 		return false
