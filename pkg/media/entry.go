@@ -42,6 +42,9 @@ type Entry struct {
 	Xattrs     map[string][]byte // nil: none
 	Extents    []Extent          // nil: not sparse. A file that is one hole has an empty list
 	SHA256     string            // of files: 64 lower-case hex digits
+	// Fresh is a file that had changed so shortly before it was read that the clock of its file system might not show a
+	// change after that. Later snapshots do not rely on its times.
+	Fresh bool
 }
 
 // Root is the path of the root itself.
@@ -104,7 +107,7 @@ func Join(dir, name string) string {
 
 // Bounds of what an index may say. Linux has lower ones for names and targets.
 const (
-	maxPath   = 1 << 20
+	maxPath   = 1 << 16
 	maxTarget = 1 << 16
 	maxXattrs = 1 << 20 // names and values of one entry
 	maxLine   = 16 << 20
@@ -158,6 +161,8 @@ func (e *Entry) Validate() error {
 		return bad("target")
 	case e.Extents != nil && e.Type != File:
 		return bad("extents")
+	case e.Fresh && e.Type != File:
+		return bad("fresh")
 	}
 	var end int64
 	for _, x := range e.Extents {

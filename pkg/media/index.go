@@ -250,6 +250,7 @@ type record struct {
 	Xattrs  []xattrRecord `json:"xattrs"`
 	Extents *[][2]int64   `json:"extents"`
 	SHA256  string        `json:"sha256"`
+	Fresh   bool          `json:"fresh"`
 	End     *trailer      `json:"end"`
 }
 
@@ -315,6 +316,9 @@ func appendEntry(b []byte, e *Entry) []byte {
 		b = append(b, `,"sha256":"`...)
 		b = append(b, e.SHA256...)
 		b = append(b, '"')
+	}
+	if e.Fresh {
+		b = append(b, `,"fresh":true`...)
 	}
 	return append(b, "}\n"...)
 }
@@ -399,7 +403,7 @@ func parseLine(line []byte) (Entry, *Totals, error) {
 func (rec *record) entry() (Entry, error) {
 	e := Entry{
 		Type: rec.Type, Size: rec.Size, UID: rec.UID, GID: rec.GID, MTime: rec.MTime, CTime: rec.CTime,
-		Dev: rec.Dev, Inode: rec.Inode, Links: rec.Links, SHA256: rec.SHA256,
+		Dev: rec.Dev, Inode: rec.Inode, Links: rec.Links, SHA256: rec.SHA256, Fresh: rec.Fresh,
 	}
 	mode, err := strconv.ParseUint(rec.Mode, 8, 16)
 	if err != nil || len(rec.Mode) != 4 {

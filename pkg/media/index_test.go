@@ -33,6 +33,7 @@ func oddEntries() []Entry {
 		}),
 		file("sparse", func(e *Entry) { e.Size = 100; e.Extents = []Extent{{0, 10}, {50, 50}} }),
 		file("hole", func(e *Entry) { e.Size = 100; e.Extents = []Extent{} }),
+		file("fresh", func(e *Entry) { e.Fresh = true }),
 		file("setuid", func(e *Entry) { e.Mode = 0o7777 }),
 		file("xattrs", func(e *Entry) { e.Xattrs = map[string][]byte{"user.a": {}, "user.\xff": {0, 255}} }),
 		{Path: "link", Type: Symlink, Mode: 0o777, Target: "../\xff\n"},
