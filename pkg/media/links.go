@@ -10,20 +10,20 @@ type inode struct{ dev, ino uint64 }
 // one that holds it, in one go. Memory is for inodes of which names are still missing.
 type linkTable struct {
 	mu    sync.Mutex
-	known map[inode]*link
+	known map[inode]*claimed
 }
 
-type link struct {
+type claimed struct {
 	settled chan struct{}
 	ok      bool
 	entry   Entry // of the first name, when ok
 	missing uint64
 }
 
-func newLinkTable() *linkTable { return &linkTable{known: map[inode]*link{}} }
+func newLinkTable() *linkTable { return &linkTable{known: map[inode]*claimed{}} }
 
 // claim returns the link, and whether it is the caller's to settle.
-func (t *linkTable) claim(key inode, names uint64) (l *link, mine bool) {
+func (t *linkTable) claim(key inode, names uint64) (l *claimed, mine bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l := t.known[key]; l != nil {
@@ -32,13 +32,13 @@ func (t *linkTable) claim(key inode, names uint64) (l *link, mine bool) {
 		}
 		return l, false
 	}
-	l = &link{settled: make(chan struct{}), missing: names - 1}
+	l = &claimed{settled: make(chan struct{}), missing: names - 1}
 	t.known[key] = l
 	return l, true
 }
 
 // settle tells who waits what became of it: nil is nothing, and they are on their own.
-func (l *link) settle(e *Entry) {
+func (l *claimed) settle(e *Entry) {
 	if e != nil {
 		l.entry, l.ok = *e, true
 	}
@@ -46,7 +46,7 @@ func (l *link) settle(e *Entry) {
 }
 
 // forget drops an inode that has no file in the tree, so that another name tries.
-func (t *linkTable) forget(key inode, l *link) {
+func (t *linkTable) forget(key inode, l *claimed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.known[key] == l {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// typeOf is what a mode of the kernel says; "" is nothing that a tree can hold.
-func typeOf(mode uint32) Type {
+// kindOf is what a mode of the kernel says; "" is nothing that a tree can hold.
+func kindOf(mode uint32) Type {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return File
@@ -32,8 +32,8 @@ func typeOf(mode uint32) Type {
 // entryOf is an entry without what must be read: target, attributes, extents, hash.
 func entryOf(path string, st *unix.Stat_t) Entry {
 	e := Entry{
-		Path: path, Type: typeOf(st.Mode), Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
-		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(), Dev: st.Dev, Inode: st.Ino, Links: uint64(st.Nlink),
+		Path: path, Type: kindOf(st.Mode), Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
+		MTime: st.Mtim.Nano(), CTime: st.Ctim.Nano(), Dev: st.Dev, Inode: st.Ino, Links: st.Nlink,
 	}
 	if e.Type == File {
 		e.Size = st.Size

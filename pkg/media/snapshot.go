@@ -86,9 +86,9 @@ func (p *Paths) add(text string) {
 // of batches, and for the names of the directories on the way down.
 type snapshot struct {
 	SnapshotOptions
-	source *root
-	target *root // nil: a trial
-	old    *root // nil: no previous tree
+	source *openedTree
+	target *openedTree // nil: a trial
+	old    *openedTree // nil: no previous tree
 	prev   *cursor
 	links  *linkTable
 	dress  *dresser
@@ -144,14 +144,14 @@ func Snapshot(ctx context.Context, o SnapshotOptions) (Report, error) {
 }
 
 func (s *snapshot) open() (err error) {
-	if s.source, err = openRoot(s.Source); err != nil {
+	if s.source, err = openTree(s.Source); err != nil {
 		return err
 	}
 	if s.Target != "" {
 		if err := os.Mkdir(s.Target, 0o700); err != nil {
 			return err
 		}
-		if s.target, err = openRoot(s.Target); err != nil {
+		if s.target, err = openTree(s.Target); err != nil {
 			return err
 		}
 		if err := s.probeLinks(); err != nil {
@@ -164,7 +164,7 @@ func (s *snapshot) open() (err error) {
 	}
 	s.prev = &cursor{index: NewIndexReader(s.Previous.Index)}
 	if s.target != nil && !s.noLinks.Load() {
-		s.old, err = openRoot(s.Previous.Tree)
+		s.old, err = openTree(s.Previous.Tree)
 	}
 	return err
 }
@@ -174,7 +174,7 @@ func (s *snapshot) probeLinks() error {
 	const name, second = ".probe", ".probe-link"
 	fd, err := unix.Openat(s.target.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return pathError("create", s.Target, err)
+		return onPath("create", s.Target, err)
 	}
 	_ = unix.Close(fd)
 	err = unix.Linkat(s.target.fd(), name, s.target.fd(), second, 0)
@@ -194,7 +194,7 @@ func (s *snapshot) sync() error {
 		return nil
 	}
 	if err := unix.Syncfs(s.target.fd()); err != nil {
-		return pathError("sync", s.Target, err)
+		return onPath("sync", s.Target, err)
 	}
 	s.Step("synced", Root)
 	return nil
@@ -284,6 +284,6 @@ func (s *snapshot) vanished(path string) {
 	s.note(func(r *Report) { r.Vanished++ })
 }
 
-func pathError(op, path string, err error) error {
+func onPath(op, path string, err error) error {
 	return &os.PathError{Op: op, Path: path, Err: err}
 }

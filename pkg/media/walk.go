@@ -50,7 +50,7 @@ func (s *snapshot) walk(ctx context.Context, work, order chan<- *batch) error {
 	p := &producer{snapshot: s, ctx: ctx, work: work, order: order, buf: make([]byte, 256<<10), attrs: make([]byte, 4<<10)}
 	fd, err := unix.Openat(s.source.fd(), ".", dirFlags, 0)
 	if err != nil {
-		return pathError("open", s.Source, err)
+		return onPath("open", s.Source, err)
 	}
 	if err := p.visit(Root, fd, nil); err != nil {
 		return err
@@ -124,13 +124,13 @@ func (p *producer) enter(path string, fd int, parent *directory) (*directory, *l
 	p.Step("directory", path)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, nil, pathError("stat", path, err)
+		return nil, nil, onPath("stat", path, err)
 	}
 	d := &directory{entry: entryOf(path, &st), parent: parent}
 	names, err := list(fd, p.buf)
 	switch {
 	case path == Root && err != nil:
-		return nil, nil, pathError("read", p.Source, err)
+		return nil, nil, onPath("read", p.Source, err)
 	case gone(err):
 		p.vanished(path)
 		return nil, nil, nil
@@ -162,7 +162,7 @@ func (p *producer) add(d *directory) error {
 		_ = unix.Close(at)
 	}
 	if err != nil {
-		return pathError("mkdir", d.entry.Path, err)
+		return onPath("mkdir", d.entry.Path, err)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (p *producer) isDir(fd int, path, name string, kind uint8) bool {
 		defer func() { _ = unix.Close(fd) }()
 	}
 	var st unix.Stat_t
-	return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && typeOf(st.Mode) == Dir
+	return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && kindOf(st.Mode) == Dir
 }
 
 // descend visits a directory. One that cannot be opened is in the tree, empty.
@@ -203,7 +203,7 @@ func (p *producer) descend(path string, parent *directory) error {
 	var st unix.Stat_t
 	err = unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	_ = unix.Close(at)
-	if err != nil || typeOf(st.Mode) != Dir {
+	if err != nil || kindOf(st.Mode) != Dir {
 		return nil //nolint:nilerr // as above
 	}
 	d.entry = entryOf(path, &st)
@@ -255,7 +255,7 @@ func (s *snapshot) finish(d *directory) error {
 			continue
 		}
 		if err := s.seal(d); err != nil {
-			return pathError("finish", d.entry.Path, err)
+			return onPath("finish", d.entry.Path, err)
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func (w *worker) open(b *batch) (err error) {
 		if w.out, err = w.target.openDir(w.dir); err != nil {
 			w.out = -1
 			w.close()
-			return pathError("open", w.dir, err)
+			return onPath("open", w.dir, err)
 		}
 	}
 	if w.snapshot.old != nil && len(b.prev) > 0 {
@@ -126,7 +126,7 @@ func (w *worker) name(path, name string) (Entry, error) {
 		return Entry{}, ofSource(err)
 	}
 	w.Step("file", path)
-	switch kind := typeOf(st.Mode); {
+	switch kind := kindOf(st.Mode); {
 	case kind == Dir:
 		// A directory in the place of what was none: for the next snapshot.
 		return Entry{}, ofSource(unix.ENOENT)
@@ -145,7 +145,7 @@ func (w *worker) name(path, name string) (Entry, error) {
 func (w *worker) linked(path, name string, st *unix.Stat_t) (Entry, error) {
 	key := inode{st.Dev, st.Ino}
 	for {
-		l, mine := w.links.claim(key, uint64(st.Nlink))
+		l, mine := w.links.claim(key, st.Nlink)
 		if mine {
 			e, err := w.single(path, name, st)
 			if err != nil {
@@ -179,7 +179,7 @@ func (w *worker) linked(path, name string, st *unix.Stat_t) (Entry, error) {
 }
 
 // linkTo makes another name for what is in the tree.
-func (w *worker) linkTo(l *link, name string) (bool, error) {
+func (w *worker) linkTo(l *claimed, name string) (bool, error) {
 	dir, first := Split(l.entry.Path)
 	at, err := w.target.openDir(dir)
 	if err != nil {
@@ -199,7 +199,7 @@ func (w *worker) linkTo(l *link, name string) (bool, error) {
 
 // single brings a file or a symbolic link into the tree.
 func (w *worker) single(path, name string, st *unix.Stat_t) (Entry, error) {
-	if typeOf(st.Mode) == Symlink {
+	if kindOf(st.Mode) == Symlink {
 		return w.symlink(path, name, st)
 	}
 	if e := w.unchanged(path, st); e != nil {
@@ -231,7 +231,7 @@ func (w *worker) unchanged(path string, st *unix.Stat_t) *Entry {
 	if d := w.Previous.Damaged; d != nil && d(path) {
 		return nil
 	}
-	e.Dev, e.Links = st.Dev, uint64(st.Nlink) // a device may have another number since a restart
+	e.Dev, e.Links = st.Dev, st.Nlink // a device may have another number since a restart
 	return e
 }
 
@@ -264,7 +264,7 @@ func (w *worker) reuse(name string, e *Entry) (bool, error) {
 	if err := unix.Fstatat(w.out, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return false, err
 	}
-	if typeOf(st.Mode) != File || st.Size != e.Size || st.Mtim.Nano() != e.MTime {
+	if kindOf(st.Mode) != File || st.Size != e.Size || st.Mtim.Nano() != e.MTime {
 		w.distrust(e.Path, "not as its index says")
 		return false, unix.Unlinkat(w.out, name, 0)
 	}
@@ -287,7 +287,7 @@ func (w *worker) sameContent(name string, e *Entry) (bool, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return false, ofSource(err)
 	}
-	if typeOf(st.Mode) != File || st.Size != e.Size {
+	if kindOf(st.Mode) != File || st.Size != e.Size {
 		return false, nil
 	}
 	got, err := w.copier.copy(fd, -1, &st)
@@ -372,7 +372,7 @@ func (w *worker) copyOnce(path, name string) (e Entry, stable bool, err error) {
 	if err := unix.Fstat(in, &before); err != nil {
 		return e, false, ofSource(err)
 	}
-	if typeOf(before.Mode) != File {
+	if kindOf(before.Mode) != File {
 		return e, false, ofSource(unix.ENOENT) // replaced by something that is for the next snapshot
 	}
 	e = entryOf(path, &before)

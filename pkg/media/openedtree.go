@@ -10,25 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// root is a directory below which directories are opened without following a link anywhere: what lies below may be
+// openedTree is a directory below which directories are opened without following a link anywhere: what lies below may be
 // changed by others at any moment, and still no path leads out.
-type root struct {
+type openedTree struct {
 	path string
 	file *os.File
 }
 
-// openRoot opens the directory. Links in its own path are the operator's, and are followed.
-func openRoot(path string) (*root, error) {
+// openTree opens the directory. Links in its own path are the operator's, and are followed.
+func openTree(path string) (*openedTree, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &root{path: path, file: os.NewFile(uintptr(fd), path)}, nil
+	return &openedTree{path: path, file: os.NewFile(uintptr(fd), path)}, nil
 }
 
-func (r *root) fd() int { return int(r.file.Fd()) }
+func (r *openedTree) fd() int { return int(r.file.Fd()) }
 
-func (r *root) close() {
+func (r *openedTree) close() {
 	if r != nil {
 		_ = r.file.Close()
 	}
@@ -36,7 +36,7 @@ func (r *root) close() {
 
 // present reports that the path still leads to the directory that was opened. A file system that is unmounted lazily
 // lives on for who has it open.
-func (r *root) present() error {
+func (r *openedTree) present() error {
 	var opened, now unix.Stat_t
 	if err := unix.Fstat(r.fd(), &opened); err != nil {
 		return &fs.PathError{Op: "stat", Path: r.path, Err: err}
@@ -55,7 +55,7 @@ func (r *root) present() error {
 const pathMax = 4000
 
 // openDir opens a directory below, by its path as entries have it. The caller closes it.
-func (r *root) openDir(path string) (int, error) {
+func (r *openedTree) openDir(path string) (int, error) {
 	at := r.fd()
 	for {
 		piece, rest := path, ""
