@@ -47,6 +47,7 @@ var layers = map[string]int{
 	"store/local":     foundation,
 	"store/storetest": foundation,
 
+	"archive":    engine,
 	"artifact":   engine,
 	"catalog":    engine,
 	"postgres":   engine,
