@@ -55,6 +55,7 @@ var layers = map[string]int{
 	"recovery":   engine,
 	"retention":  engine,
 
+	"configset":         domain,
 	"health":            domain,
 	"media":             domain,
 	"postgres/cutover":  domain,

@@ -407,10 +407,17 @@ func (r *databaseRun) describe() {
 	for _, w := range r.ordered() {
 		m.Artifacts = append(m.Artifacts, w.Artifact)
 	}
-	if len(r.Seal.Recipients) > 0 {
-		m.Encryption = &catalog.Encryption{Format: "openpgp"}
-		for _, k := range r.Seal.Recipients {
-			m.Encryption.Recipients = append(m.Encryption.Recipients, catalog.Recipient{Fingerprint: k.Fingerprint(), UserID: k.UserID()})
-		}
+	m.Encryption = r.encryption()
+}
+
+// encryption is what the manifest says of the recipients; nil without any.
+func (o DatabaseOptions) encryption() *catalog.Encryption {
+	if len(o.Seal.Recipients) == 0 {
+		return nil
 	}
+	e := &catalog.Encryption{Format: "openpgp"}
+	for _, k := range o.Seal.Recipients {
+		e.Recipients = append(e.Recipients, catalog.Recipient{Fingerprint: k.Fingerprint(), UserID: k.UserID()})
+	}
+	return e
 }

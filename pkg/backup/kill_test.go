@@ -22,6 +22,9 @@ const killEnv = "BACKUP_TEST_KILL" // <step>|<repository>|<connection string>
 
 func backUpAndDie(spec string) {
 	part := strings.SplitN(spec, "|", 3)
+	if source, config := strings.CutPrefix(part[2], configKill); config {
+		backUpConfigAndDie(part[0], part[1], source)
+	}
 	ctx := context.Background()
 	s, err := local.Open(part[1], local.Options{})
 	if err != nil {

@@ -15,17 +15,22 @@ import (
 // that passes for good, and whoever lists sets later needs neither the limit nor
 // the sets that it was compared with, which may be gone by then.
 func (r *databaseRun) judge(ctx context.Context) error {
+	return judge(ctx, r.draft, r.Shrink, r.earlier, &r.manifest, measures)
+}
+
+// judge does so for sets of any kind; measure says what a manifest's set holds. earlier are oldest first.
+func judge(ctx context.Context, draft *catalog.Draft, percent int, sets []catalog.Set, m *catalog.Manifest, measure func(*catalog.Manifest) guard.Measures) error {
 	var earlier []guard.Measures
-	for _, s := range slices.Backward(r.earlier) {
+	for _, s := range slices.Backward(sets) {
 		if good, _ := s.Good(); good && len(earlier) < guard.Sets {
-			earlier = append(earlier, measures(s.Manifest))
+			earlier = append(earlier, measure(s.Manifest))
 		}
 	}
-	falls := guard.Compare(r.Shrink, earlier, measures(&r.manifest))
+	falls := guard.Compare(percent, earlier, measure(m))
 	if len(falls) == 0 {
 		return nil
 	}
-	return r.draft.Mark(ctx, catalog.Check{What: catalog.CheckSuspect, Reason: guard.Reason(falls)})
+	return draft.Mark(ctx, catalog.Check{What: catalog.CheckSuspect, Reason: guard.Reason(falls)})
 }
 
 // measures is what a set of a database holds: the bytes of its data before

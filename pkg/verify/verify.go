@@ -127,6 +127,8 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	switch v.Set.Kind {
 	case catalog.KindDatabase:
 		return o.database(ctx, v)
+	case catalog.KindConfig:
+		return o.config(ctx, v)
 	}
 	return ErrKind
 }
