@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(killEnv); spec != "" {
 		backUpAndDie(spec)
 	}
+	if spec := os.Getenv(mediaKillEnv); spec != "" {
+		backUpMediaAndDie(spec)
+	}
 	os.Exit(scratchtest.Run(m))
 }
 

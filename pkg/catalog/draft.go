@@ -118,6 +118,16 @@ func (d *Draft) Ref() Ref { return d.ref }
 // than Put.
 func (d *Draft) Dir() string { return d.dir }
 
+// Path is that directory in the file system; false when the store is none of files. It exists once something was put.
+func (d *Draft) Path() (string, bool) {
+	if l, ok := d.c.store.(store.Locator); ok {
+		if path, err := l.Path(d.dir); err == nil {
+			return path, true
+		}
+	}
+	return "", false
+}
+
 // artifactName is what Put accepts: one path element that no shell, terminal or sha256sum minds.
 var artifactName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 
