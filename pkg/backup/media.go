@@ -14,7 +14,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
-	"github.com/bmad-forge/forgectl/pkg/guard"
 	"github.com/bmad-forge/forgectl/pkg/media"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
@@ -214,7 +213,7 @@ func (r *mediaRun) write(ctx context.Context) (catalog.Set, error) {
 	}
 	r.Step("read back")
 	r.describe()
-	if err := judge(ctx, r.draft, r.Shrink, r.earlier, &r.manifest, mediaMeasures); err != nil {
+	if err := judge(ctx, r.draft, r.Shrink, r.earlier, &r.manifest, contentMeasures); err != nil {
 		return catalog.Set{}, err
 	}
 	set, err := r.draft.Publish(ctx, r.manifest)
@@ -325,13 +324,6 @@ func some(p media.Paths) []string {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return texts
-}
-
-func mediaMeasures(m *catalog.Manifest) guard.Measures {
-	if m.Contents == nil {
-		return guard.Measures{}
-	}
-	return guard.Measures{{Unit: guard.Files}: m.Contents.Files, {Unit: guard.Bytes}: m.Contents.Bytes}
 }
 
 // pointLatest swaps the link beside the sets. The set is there without it.
