@@ -173,6 +173,14 @@ func checkKept(ctx context.Context, x *exam) []Finding {
 		}
 		all = append(all, found(Info, []string{remedy}, "a restore keeps database %s, %s", k.Name, bytes))
 	}
+	unmarked, err := cutover.ListUnmarked(ctx, s.Endpoint)
+	if err != nil {
+		return append(all, unknown(err)...)
+	}
+	for _, name := range unmarked {
+		all = append(all, found(Warning, []string{"DROP DATABASE " + postgres.QuoteIdent(name) + ";"},
+			"database %s is named like the work of a restore, but carries no mark: one that was killed at its start, unless somebody knows it", name))
+	}
 	if len(all) == 0 {
 		return ok("no database is kept by a restore")
 	}

@@ -139,6 +139,9 @@ func TestRestores(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	scratchtest.Exec(t, left, "COMMENT ON DATABASE "+left.Database()+" IS NULL")
+	if got := h.only("kept"); len(got) != 2 || got[1].Level != Warning || got[1].Remedy[0] != `DROP DATABASE "`+left.Database()+`";` || !strings.Contains(got[1].Message, "carries no mark") {
+		t.Errorf("%+v", got)
+	}
 	if got := h.only("kept"); got[0].Remedy[0] != "forgectl restore drop-old" || !strings.Contains(got[0].Message, "MiB") {
 		t.Errorf("%+v", got)
 	}

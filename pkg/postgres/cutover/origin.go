@@ -126,6 +126,27 @@ func ListKept(ctx context.Context, admin *postgres.Endpoint, of string) ([]Kept,
 	return kept, nil
 }
 
+// ListUnmarked lists databases that have the name of a candidate and no mark: a
+// restore that was killed right after CREATE DATABASE leaves one, or somebody who
+// gave a database of his own such a name. Nothing here drops them.
+func ListUnmarked(ctx context.Context, admin *postgres.Endpoint) ([]string, error) {
+	conn, err := admin.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, `SELECT datname::text FROM pg_catalog.pg_database
+		WHERE datname ~ $1 AND pg_catalog.shobj_description(oid, 'pg_database') IS NULL ORDER BY 1`, "_"+string(Candidate)+"_[0-9]{8}t[0-9]{6}z$")
+	if err != nil {
+		return nil, fmt.Errorf("list unmarked databases: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list unmarked databases: %w", err)
+	}
+	return names, nil
+}
+
 // Drop drops a kept database, if it still is one: the comment is read again by
 // the same session.
 func Drop(ctx context.Context, admin *postgres.Endpoint, k Kept) error {
