@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/bmad-forge/forgectl/pkg/archive"
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
@@ -67,6 +68,9 @@ func mappings() []mapping {
 		{is(catalog.ErrInvalid), exitUnknown, say("forgectl backup list")},
 
 		// Keys.
+		{is(backup.ErrPlainConfig), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files, or set config_files.allow_plaintext")},
+		{is(backup.ErrNoPaths), exitUnknown, say("forgectl config show config_files.paths")},
+		{is(archive.ErrPath), exitUnknown, say("forgectl config show config_files.paths")},
 		{is(backup.ErrPlain), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files")},
 		{is(seal.ErrNoSecretKey), exitUnknown, say("run this where the secret key is: backup.decrypt.secret_key_files, or a gpg keyring that holds it")},
 		{is(seal.ErrPassphrase), exitUnknown, say("set backup.decrypt.passphrase_file or passphrase_command")},

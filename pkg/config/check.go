@@ -64,6 +64,9 @@ func (l *Loaded) checkDirectories(p *problems) {
 		}
 	}
 	for _, path := range l.ConfigFiles.Paths {
+		if !l.row("config_files.paths").set {
+			break // nobody said that it is there
+		}
 		if _, err := os.Lstat(path); err != nil {
 			p.warn("config_files.paths", "", "%s: %s", path, cause(err))
 		}

@@ -16,7 +16,7 @@ func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
 		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
-		later(fileKeys(c, s)), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
+		later(mediaKeys(c, s)), configFileKeys(c, s), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
 	}
@@ -178,16 +178,21 @@ func decryptKeys(d *Decrypt, s site) []*key {
 	}
 }
 
-func fileKeys(c *Config, s site) []*key {
+func mediaKeys(c *Config, s site) []*key {
 	return []*key{
 		{name: "media", doc: `The files that users uploaded.`},
 		{name: "media.path", value: path(&c.Media.Path, s.home), def: "/var/www/bmad-forge/media",
 			doc: `The directory that holds them (MEDIA_ROOT in Django).`},
 		{name: "media.exclude", value: words(&c.Media.Exclude), def: "",
 			doc: `Patterns of what is left out, relative to media.path, such as [cache, "*.tmp"]. Only for what the application can make again.`},
+	}
+}
+
+func configFileKeys(c *Config, s site) []*key {
+	return []*key{
 		{name: "config_files", doc: `The configuration of this machine that a rebuilt one would need.`},
-		{name: "config_files.paths", value: paths(&c.ConfigFiles.Paths, s.home), def: "/etc/bmad-forge, /etc/nginx/sites-available/bmad-forge",
-			doc: `Files and directories. Add what was changed by hand: units, cron files, certificates.`},
+		{name: "config_files.paths", value: paths(&c.ConfigFiles.Paths, s.home), def: defaultConfigFiles,
+			doc: `Files, and directories with all that is in them. One that is named here and is not there is a warning at each backup; of the default nothing is expected, and app.environment_file and this file belong to it too. Add what was changed by hand, such as certificates.`},
 		{name: "config_files.allow_plaintext", value: toggle(&c.ConfigFiles.AllowPlaintext), def: "false",
 			doc: `Whether they may be backed up without encryption. They hold passwords, so without a recipient such a backup is refused unless this is true.`},
 	}
@@ -243,3 +248,7 @@ func hookKeys(h *Hooks) []*key {
 			doc: `How long one command may take before it is ended.`},
 	}
 }
+
+// defaultConfigFiles is what a host of the guide has.
+const defaultConfigFiles = "/etc/bmad-forge, /etc/nginx/sites-available/bmad-forge, " +
+	"/etc/systemd/system/bmad-forge.service, /etc/cron.d/bmad-forge, /etc/logrotate.d/bmad-forge"
