@@ -35,27 +35,35 @@ sealed, how it was verified last (checksum, decode or drill) and how long ago, a
 whether it is good, or why not. Good means that every file is there with its size, no
 verification stands that failed, and nothing about it is suspect. That a set is signed
 is shown, but not by whom: "backup show" and "backup verify" check signatures. Where
-verify.require_signature is set, one without a signature is not good. Nothing is
-changed.
+verify.require_signature is set, one without a signature is not good. A full set is good
+when all that it refers to is. Nothing is changed.
+
+On a terminal each kind and database is summed up below: the age of its newest good set
+next to what recovery.rpo promises, and a bar of the last 31 days, one cell each by the
+best set that was made on that day: # good, ? suspect, x failed, . no set.
 
 With --max-age the list is a check: it is CRITICAL when the newest good set of the
-database (--database, else database.name) is older, or when there is none. "--max-age
-rpo" takes recovery.rpo, and is a WARNING from 80 % of it on.
+database (--database, else database.name), or of --kind, is older, or when there is none.
+"--max-age rpo" takes recovery.rpo, and is a WARNING from 80 % of it on.
 
 With -o json: {"sets": [{"set", "kind", "database", "id", "path", "started",
 "age_seconds", "bytes", "raw_bytes", "tables", "rows", "sealed_to", "signed",
 "verified": {"level", "time", "host", "seconds"} or null, "pinned", "suspect",
-"incomplete", "good", "why"}]}.`,
+"incomplete", "good", "why"}], "groups": [{"group", "kind", "database", "sets", "bytes",
+"newest_good", "age_seconds", "promised_seconds", "kept", "days": [{"day", "state":
+"good", "suspect", "failed" or "none"}]}]}. The days are local ones, the oldest first.
+Without a good set "newest_good" is "" and "age_seconds" null.`,
 		Example: `  forgectl backup list
   forgectl backup list --database other
   forgectl backup list --max-age 26h
+  forgectl backup list --kind full --max-age rpo
   forgectl backup list -o json | jq -r '.sets[] | select(.good | not) | .set'`,
 		Annotations: codes(exitOK, exitWarning, exitCritical),
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.listBackups(cmd.Context(), o) },
 	}
 	groupFlags(app, cmd, &o.listOptions)
-	ageFlag(cmd, &o.maxAge, "CRITICAL when the newest good set of the database is older than this `TIME`, such as 26h, or rpo")
+	ageFlag(cmd, &o.maxAge, "CRITICAL when the newest good set of the database, or of --kind, is older than this `TIME`, such as 26h, or rpo")
 	return cmd
 }
 
@@ -136,8 +144,8 @@ func (a *App) listBackups(ctx context.Context, o listedOptions) error {
 	switch {
 	case o.kind != "" && !catalog.Kind(o.kind).Valid():
 		return a.misuse("--kind %s: want database, media, config or full", o.kind)
-	case o.maxAge.given && o.kind != "" && o.kind != string(catalog.KindDatabase):
-		return a.misuse("--kind %s and --max-age were given: the age is that of a database's sets", o.kind)
+	case o.kind != "" && o.kind != string(catalog.KindDatabase) && o.database != "":
+		return a.misuse("--kind %s and --database were given: which is it?", o.kind)
 	}
 	group, err := a.databaseGroup()
 	if err == nil {
@@ -146,8 +154,11 @@ func (a *App) listBackups(ctx context.Context, o listedOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.database != "" {
+	switch {
+	case o.database != "":
 		group.Database = o.database
+	case o.kind != "" && o.kind != string(catalog.KindDatabase):
+		group = catalog.Group{Kind: catalog.Kind(o.kind)}
 	}
 	repo, err := a.Repository(ctx)
 	if err != nil {
@@ -157,10 +168,11 @@ func (a *App) listBackups(ctx context.Context, o listedOptions) error {
 	if err != nil {
 		return err
 	}
-	shown := make([]listedSet, len(sets))
-	for i, s := range sets {
-		shown[i] = a.listedSet(repo, s)
+	shown, err := a.listedSets(ctx, repo, sets)
+	if err != nil {
+		return err
 	}
+	groups := listedGroups(shown, a.Now(), a.loaded.Recovery.RPO)
 	if len(shown) == 0 && a.Streams.ErrTTY {
 		a.Streams.Message("", ui.LevelHint, "no such sets in "+repo.path+"; forgectl backup db makes one")
 	}
@@ -168,9 +180,43 @@ func (a *App) listBackups(ctx context.Context, o listedOptions) error {
 		err = a.checkAge(ctx, repo, group, o.maxAge, a.warn)
 	}
 	return all(a.show(result{
-		JSON: map[string][]listedSet{"sets": shown},
-		Text: func(s *ui.Streams) error { return a.listTable(s, shown) },
+		JSON: listedBackups{shown, groups},
+		Text: func(s *ui.Streams) error {
+			if err := a.listTable(s, shown); err != nil {
+				return err
+			}
+			return groupsTable(s, groups)
+		},
 	}), err)
+}
+
+// listedBackups is the JSON of forgectl backup list.
+type listedBackups struct {
+	Sets   []listedSet   `json:"sets"`
+	Groups []listedGroup `json:"groups"`
+}
+
+// listedSets looks at each set. A full set is good only with all that it refers to,
+// most of which has been listed already.
+func (a *App) listedSets(ctx context.Context, repo *repository, sets []catalog.Set) ([]listedSet, error) {
+	known := make(map[catalog.Ref]int, len(sets))
+	for i, s := range sets {
+		known[s.Ref] = i
+	}
+	get := func(ctx context.Context, ref catalog.Ref) (catalog.Set, error) {
+		if i, ok := known[ref]; ok {
+			return sets[i], nil
+		}
+		return repo.Get(ctx, ref)
+	}
+	shown := make([]listedSet, len(sets))
+	for i, s := range sets {
+		shown[i] = a.listedSet(repo, s)
+		if _, err := partsOf(ctx, get, s, &shown[i]); err != nil {
+			return nil, err
+		}
+	}
+	return shown, nil
 }
 
 func (a *App) listTable(s *ui.Streams, sets []listedSet) error {

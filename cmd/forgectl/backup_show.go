@@ -84,7 +84,7 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 	if errors.As(signature.Damage, &damage) && l.Good {
 		l.Good, l.Why = false, damage.Reason()
 	}
-	parts, err := partsOf(ctx, repo, s, &l)
+	parts, err := partsOf(ctx, repo.Get, s, &l)
 	if err != nil {
 		return err
 	}
@@ -95,11 +95,11 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 }
 
 // partsOf looks at what a full set refers to. Without it the set is not good.
-func partsOf(ctx context.Context, repo *repository, s catalog.Set, l *listedSet) ([]shownPart, error) {
+func partsOf(ctx context.Context, get func(context.Context, catalog.Ref) (catalog.Set, error), s catalog.Set, l *listedSet) ([]shownPart, error) {
 	if s.Kind != catalog.KindFull || s.Manifest == nil {
 		return nil, nil
 	}
-	parts, err := catalog.Parts(ctx, s, repo.Get)
+	parts, err := catalog.Parts(ctx, s, get)
 	if err != nil {
 		return nil, err
 	}

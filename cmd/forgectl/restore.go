@@ -79,14 +79,17 @@ func (a *App) parseAt(text string) (time.Time, error) {
 func (a *App) setToRestore(ctx context.Context, repo *repository, run *job.Run, name setName, at time.Time) (catalog.Set, error) {
 	if name.id != "" {
 		s, err := repo.find(ctx, name)
-		if good, why := s.Good(); err == nil && !good && s.Problem == nil {
+		if err != nil {
+			return s, err
+		}
+		if good, why := repo.Good(ctx, s); !good && s.Problem == nil {
 			run.Warn(fmt.Sprintf("%s is not good: %s", s.Ref, why))
 		}
-		return s, err
+		return s, nil
 	}
 	s, passed, err := repo.Newest(ctx, name.group, at)
 	for _, p := range passed {
-		_, why := p.Good()
+		_, why := repo.Good(ctx, p)
 		run.Warn(fmt.Sprintf("%s is newer, but not good: %s", p.Ref, why))
 	}
 	return s, err

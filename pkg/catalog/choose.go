@@ -25,8 +25,8 @@ func ParseRefIn(g Group, s string) (Ref, error) {
 	return ParseRef(s)
 }
 
-// Newest is the newest good set of the group that was started at or before a moment; the zero time is no
-// limit. passed are the sets up to that moment that are newer but not good, newest first: whoever relies on the
+// Newest is the newest set of the group that Catalog.Good finds good, and that was started at or before a moment; the
+// zero time is no limit. passed are the sets up to that moment that are newer but not good, newest first: whoever relies on the
 // result should hear of them. Without a good set the error is ErrNotFound, and passed says why.
 func (c *Catalog) Newest(ctx context.Context, g Group, at time.Time) (newest Set, passed []Set, err error) {
 	sets, err := c.List(ctx, g)
@@ -38,7 +38,7 @@ func (c *Catalog) Newest(ctx context.Context, g Group, at time.Time) (newest Set
 		sets = slices.DeleteFunc(sets, func(s Set) bool { return s.Began(now).After(at) })
 	}
 	for _, s := range slices.Backward(sets) {
-		if good, _ := s.Good(); good {
+		if good, _ := c.Good(ctx, s); good {
 			return s, passed, nil
 		}
 		passed = append(passed, s)

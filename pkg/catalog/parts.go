@@ -65,6 +65,18 @@ func (p Part) Good() (ok bool, why string) {
 // errNoManifest is a set of which nobody knows what it holds.
 var errNoManifest = errors.New("no manifest")
 
+// Good is Set.Good, and for a full set Whole.
+func (c *Catalog) Good(ctx context.Context, s Set) (ok bool, why string) {
+	if s.Kind != KindFull || s.Manifest == nil {
+		return s.Good()
+	}
+	parts, err := Parts(ctx, s, c.Get)
+	if err != nil {
+		return false, err.Error()
+	}
+	return Whole(s, parts)
+}
+
 // Whole reports whether a full set can be relied on: it is good, and so is every part. If not, why is a short reason.
 func Whole(full Set, parts []Part) (ok bool, why string) {
 	if ok, why = full.Good(); !ok {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 )
@@ -53,6 +54,9 @@ func TestParts(t *testing.T) {
 	must(t, c.AddCheck(ctx, files.Ref, catalog.Check{What: catalog.CheckSuspect, Reason: "half of it"}))
 	if _, why := look(); why != files.Ref.String()+": suspect: half of it" {
 		t.Errorf("a suspect part: %q", why)
+	}
+	if _, passed, err := c.Newest(ctx, full.Group, time.Time{}); !errors.Is(err, catalog.ErrNotFound) || len(passed) != 1 {
+		t.Errorf("the newest full set with a suspect part: %v, %v", passed, err)
 	}
 	// Another set under its name.
 	path := filepath.Join(dir, filepath.FromSlash(files.Dir()))
