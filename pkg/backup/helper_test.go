@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(mediaKillEnv); spec != "" {
 		backUpMediaAndDie(spec)
 	}
+	if spec := os.Getenv(killFullEnv); spec != "" {
+		backUpFullAndDie(spec)
+	}
 	os.Exit(scratchtest.Run(m))
 }
 

@@ -13,6 +13,17 @@ type Release struct {
 	Revision string // git commit
 }
 
+// String is for messages.
+func (r Release) String() string {
+	switch {
+	case r == Release{}:
+		return "an unknown one"
+	case r.Revision == "":
+		return r.Dir
+	}
+	return r.Dir + " at " + r.Revision[:12]
+}
+
 // FindRelease looks at an application directory: the Capistrano layout's
 // current link, the REVISION file that its deployments write, or a git
 // checkout. It runs nothing and never fails: these are facts for the manifest.

@@ -52,14 +52,15 @@ func (l *Loaded) checkDirectories(p *problems) {
 			p.fail(d.key, "", "%s: %s", d.path, cause(err))
 		}
 	}
-	if inside(l.Repository, l.Media.Path) {
-		p.fail("repository", "", "%s is inside media.path (%s): every backup of the media would contain all earlier ones", l.Repository, l.Media.Path)
+	media := l.Media.Path
+	if media != "" && inside(l.Repository, media) {
+		p.fail("repository", "", "%s is inside media.path (%s): every backup of the media would contain all earlier ones", l.Repository, media)
 	}
-	if inside(l.Media.Path, l.Repository) {
-		p.fail("media.path", "", "%s is inside the repository (%s)", l.Media.Path, l.Repository)
+	if media != "" && inside(media, l.Repository) {
+		p.fail("media.path", "", "%s is inside the repository (%s)", media, l.Repository)
 	}
-	for _, d := range []struct{ key, path string }{{"app.root", l.App.Root}, {"media.path", l.Media.Path}} {
-		if _, err := os.Stat(d.path); err != nil {
+	for _, d := range []struct{ key, path string }{{"app.root", l.App.Root}, {"media.path", media}} {
+		if _, err := os.Stat(d.path); err != nil && d.path != "" {
 			p.warn(d.key, "", "%s: %s", d.path, cause(err))
 		}
 	}

@@ -106,8 +106,9 @@ type Recovery struct {
 
 // Media is the tree of files that users uploaded.
 type Media struct {
-	Path    string
+	Path    string // empty: there is none
 	Exclude []string
+	Columns []string // of the database, with names of such files: [schema.]table.column
 }
 
 // ConfigFiles is the configuration of the machine that belongs into a backup.

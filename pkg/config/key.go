@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -330,6 +331,17 @@ func list(p *[]string, want string, split func(string) []string, each func(*stri
 }
 
 func words(p *[]string) *value { return list(p, "a list of text", splitWords, setLine) }
+
+// columns are columns of a database. A dot in a name cannot be written.
+func columns(p *[]string) *value {
+	return list(p, "a list of columns, each as table.column", splitWords, func(p *string, s string) error {
+		parts := strings.Split(s, ".")
+		if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
+			return fmt.Errorf("%q is neither table.column nor schema.table.column", s)
+		}
+		return setLine(p, s)
+	})
+}
 
 func paths(p *[]string, home string) *value {
 	v := list(p, "a list of absolute paths", splitWords, func(p *string, s string) error { return absolute(p, s, home) })

@@ -16,7 +16,7 @@ func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
 		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
-		later(mediaKeys(c, s)), configFileKeys(c, s), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
+		mediaKeys(c, s), configFileKeys(c, s), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
 	}
@@ -181,10 +181,12 @@ func decryptKeys(d *Decrypt, s site) []*key {
 func mediaKeys(c *Config, s site) []*key {
 	return []*key{
 		{name: "media", doc: `The files that users uploaded.`},
-		{name: "media.path", value: path(&c.Media.Path, s.home), def: "/var/www/bmad-forge/media",
-			doc: `The directory that holds them (MEDIA_ROOT in Django).`},
+		{name: "media.path", value: optionalPath(&c.Media.Path, s.home), def: "/var/www/bmad-forge/media",
+			doc: `The directory that holds them (MEDIA_ROOT in Django). Empty: there are none, and "backup full" goes without them. A directory that is not there is an error: it is more likely not mounted.`},
 		{name: "media.exclude", value: words(&c.Media.Exclude), def: "",
 			doc: `Patterns of what is left out, relative to media.path, such as [cache, "*.tmp"]. Only for what the application can make again.`},
+		{name: "media.columns", value: columns(&c.Media.Columns), def: "",
+			doc: `The columns of the database that hold names of such files, as table.column or schema.table.column, such as [forge_document.file]. A drill of a full set looks whether each file that they name is in the media set. "config check" proposes some.`},
 	}
 }
 
@@ -192,7 +194,7 @@ func configFileKeys(c *Config, s site) []*key {
 	return []*key{
 		{name: "config_files", doc: `The configuration of this machine that a rebuilt one would need.`},
 		{name: "config_files.paths", value: paths(&c.ConfigFiles.Paths, s.home), def: defaultConfigFiles,
-			doc: `Files, and directories with all that is in them. One that is named here and is not there is a warning at each backup; of the default nothing is expected, and app.environment_file and this file belong to it too. Add what was changed by hand, such as certificates.`},
+			doc: `Files, and directories with all that is in them. One that is named here and is not there is a warning at each backup; of the default nothing is expected, and app.environment_file and this file belong to it too. Add what was changed by hand, such as certificates. Empty: there are none, and "backup full" goes without them.`},
 		{name: "config_files.allow_plaintext", value: toggle(&c.ConfigFiles.AllowPlaintext), def: "false",
 			doc: `Whether they may be backed up without encryption. They hold passwords, so without a recipient such a backup is refused unless this is true.`},
 	}

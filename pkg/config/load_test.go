@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Guard:       Guard{Shrink: 50},
 		Verify:      Verify{SignerFiles: []string{}},
-		Media:       Media{Path: "/var/www/bmad-forge/media", Exclude: []string{}},
+		Media:       Media{Path: "/var/www/bmad-forge/media", Exclude: []string{}, Columns: []string{}},
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge", "/etc/systemd/system/bmad-forge.service", "/etc/cron.d/bmad-forge", "/etc/logrotate.d/bmad-forge"}},
 		Service:     Service{Manager: "systemd", Units: []string{"bmad-forge"}, Start: []string{}, Stop: []string{}, Restart: []string{}},
 		Health:      Health{URL: "http://localhost:8000/health/", Timeout: 10 * time.Second, Wait: time.Minute},
@@ -107,7 +107,7 @@ func TestTableCoversEveryField(t *testing.T) {
 			continue
 		}
 		leaves++
-		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none"} {
+		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none", "table.column"} {
 			if k.value.setText(text) == nil {
 				break
 			}
