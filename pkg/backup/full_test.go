@@ -52,7 +52,9 @@ func TestFull(t *testing.T) {
 	c, dir := repository(t)
 	o := fullOptions(c)
 	o.Without = []string{"no coffee: the machine is empty"}
-	o.Release = func() backup.Release { return backup.Release{Dir: "/srv/releases/7", Revision: strings.Repeat("ab", 20)} }
+	o.Release = func() backup.Release {
+		return backup.Release{Dir: "/srv/releases/7", Revision: strings.Repeat("ab", 20)}
+	}
 	var steps []string
 	o.Step = func(name string) { steps = append(steps, name) }
 	var held []catalog.Group

@@ -26,6 +26,7 @@ const (
 	DamageMalformed = "malformed"
 	DamageIrregular = "not a regular file"
 	DamageSignature = "wrong signature"
+	DamagePart      = "damage" // of a full set: in one of those that it refers to
 )
 
 // DamageError says what is wrong with a published set, and where.

@@ -204,6 +204,11 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 	if err != nil {
 		return v.judge(ctx, err)
 	}
+	if o.restored != nil {
+		if err := o.restored(ctx, candidate.Endpoint()); err != nil {
+			return err
+		}
+	}
 	return o.stage(v, "analyze", func() error { return candidate.Analyze(ctx) })
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
+	"github.com/bmad-forge/forgectl/pkg/postgres/filecolumns"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
@@ -39,6 +40,9 @@ type Options struct {
 	// Group lists the sets of a group, to compare servers; nil: they are not compared.
 	Group func(context.Context, catalog.Group) ([]catalog.Set, error)
 
+	// Columns, of a full set, are those whose values a drill looks for in the media set.
+	Columns []filecolumns.Column
+
 	// For drills:
 	Finder  postgres.ToolFinder
 	Runner  proc.Runner
@@ -51,6 +55,9 @@ type Options struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Step     func(name string) // tests interfere there
+
+	// restored, if set, is called in a drill with the database that was restored and compared.
+	restored func(context.Context, *postgres.Endpoint) error
 }
 
 // Verdict is what was found.
@@ -63,6 +70,10 @@ type Verdict struct {
 	Stages    []catalog.Stage
 	Warnings  []string // the set is as it should be, but somebody should look
 	Removed   []string // throwaway servers that killed drills had left
+
+	// Of a full set:
+	Parts []Verdict // on what it refers to, as far as that could be examined
+	Files *Files    // what a drill found with Options.Columns; nil: it did not look
 }
 
 // Seconds is the time that all stages took together.
@@ -80,7 +91,8 @@ func (v Verdict) Err() error { return errors.Join(v.Damage...) }
 // ErrKind is a set of a kind that nobody here knows how to examine. Nothing is recorded.
 var ErrKind = errors.New("sets of this kind cannot be verified yet")
 
-// Verify examines one set and records the verdict beside it.
+// Verify examines one set and records the verdict beside it. Of a full set everything that it refers to is examined as well,
+// with a verdict of its own: the database at the level asked for, the others at no more than decode.
 func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
 	o = o.withDefaults()
 	v := Verdict{Set: set, Level: o.Level}
@@ -129,6 +141,8 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		return o.database(ctx, v)
 	case catalog.KindConfig:
 		return o.config(ctx, v)
+	case catalog.KindFull:
+		return o.full(ctx, v)
 	}
 	return ErrKind
 }
@@ -231,6 +245,9 @@ func (o Options) record(ctx context.Context, v Verdict) error {
 	}
 	for _, d := range v.Damage {
 		check.Problems = append(check.Problems, d.Error())
+	}
+	if v.Files != nil && v.Files.Missing > 0 {
+		check.Problems = append(check.Problems, v.Files.Err().Error())
 	}
 	// What was found counts, also when the run is told to end just now.
 	return o.Catalog.AddCheck(context.WithoutCancel(ctx), v.Set.Ref, check)
