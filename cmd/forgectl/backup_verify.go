@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/postgres/filecolumns"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -43,6 +44,13 @@ removed on every exit. The sets themselves are never changed.
 
 ` + setNaming + `
 
+With a full set all that it refers to is examined, each with a verdict of its own: the
+database at the level asked for, media and configuration at decode at most, and whether
+they are the very sets that were made with it. A drill also looks whether each file that
+media.columns name in the restored database is in the media set: missing ones are
+CRITICAL, and named; those that no column names are counted. The sets stay good: what the
+application has lost itself no other set may have.
+
 A signature is checked at each level: one that is wrong or was taken away is damage,
 one by a key that is not accepted here a WARNING, or damage like none at all where
 verify.require_signature is set. A set that comes from another server than the good
@@ -58,10 +66,12 @@ age of the newest good set is looked at unless a set was named. Either is a WARN
 
 With -o json: {"verified": [{"set", "level", "ok", "problems", "warnings",
 "signature" (as of "backup show"), "stages": [{"name", "seconds"}], "seconds",
-"recovery": {"seconds", "promised_seconds", "kept"}}]}; "recovery" is
-there after a drill that went well, with recovery.rto.`,
+"recovery": {"seconds", "promised_seconds", "kept"}, "files": {"named", "missing",
+"missing_names": [], "orphans"}}]}; "recovery" is there after a drill of a database that
+went well, with recovery.rto, and "files" after one of a full set, with media.columns.`,
 		Example: `  forgectl backup verify --max-age 26h
   forgectl backup verify --drill
+  forgectl backup verify full/latest --drill
   forgectl backup verify --all --level decode
   forgectl backup verify 20261123T020000Z`,
 		Annotations:       operationCodes(),
@@ -129,7 +139,11 @@ func (a *App) verifyBackups(cmd *cobra.Command, o verifyOptions) error {
 			if err != nil {
 				return result{}, err
 			}
-			release, err := repo.use("backup verify", groups...)
+			used, err := repo.referredTo(ctx, name, groups)
+			if err != nil {
+				return result{}, fmt.Errorf("verify: %w", err)
+			}
+			release, err := repo.use("backup verify", used...)
 			if err != nil {
 				return result{}, err
 			}
@@ -195,9 +209,27 @@ func (a *App) verifyOptions(repo *repository, level string) (verify.Options, err
 	if err != nil {
 		return verify.Options{}, err
 	}
+	columns, err := a.fileColumns()
+	if err != nil {
+		return verify.Options{}, err
+	}
 	return verify.Options{
+		Columns: columns,
 		Provenance: policy, Group: repo.group(),
 		Catalog: repo.Catalog, Unlock: unlock, Level: level, Finder: a.Finder(), Runner: a.Proc(), Now: a.Now, Jobs: a.sessions(),
 		Scratch: place, FreeScratch: func() (int64, error) { return freeBelow(place.Dir) },
 	}, nil
+}
+
+// fileColumns are media.columns.
+func (a *App) fileColumns() ([]filecolumns.Column, error) {
+	var columns []filecolumns.Column
+	for _, name := range a.loaded.Media.Columns {
+		c, err := filecolumns.Parse(name)
+		if err != nil {
+			return nil, unknown("media.columns: %w", err)
+		}
+		columns = append(columns, c)
+	}
+	return columns, nil
 }

@@ -98,6 +98,7 @@ func mappings() []mapping {
 		{is(pgdump.ErrGuardLost), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrChanged), exitCritical, say("nothing was published; run it again")},
 		{is(pgdump.ErrExists), exitCritical, say("choose another name for --into")},
+		{isA[*verify.FilesError], exitCritical, say("an older set may have them: forgectl backup list --kind media; those that the application has lost itself are for its own people")},
 		{is(pgdump.ErrDiffers), exitCritical, say("forgectl backup list")},
 		{isA[*pgdump.MissingError], exitCritical, missingHint},
 		{is(scratch.ErrUnavailable), exitUnknown, func(err error) string { return find[*scratch.UnavailableError](err).Hint }},

@@ -140,6 +140,31 @@ func (a *App) namedSet(ctx context.Context, repo *repository, name string) (cata
 	return repo.find(ctx, named)
 }
 
+// referredTo adds to groups those that a full set of them refers to: a named one,
+// or else any. A set that cannot be read refers to nothing that could be found.
+func (r *repository) referredTo(ctx context.Context, name setName, groups []catalog.Group) ([]catalog.Group, error) {
+	full := catalog.Group{Kind: catalog.KindFull}
+	if !slices.Contains(groups, full) {
+		return groups, nil
+	}
+	sets, err := r.List(ctx, full)
+	if err != nil {
+		return nil, err
+	}
+	groups = slices.Clone(groups)
+	for _, s := range sets {
+		if s.Manifest == nil || name.group == full && name.id != "" && name.id != s.ID {
+			continue
+		}
+		for _, reference := range s.Manifest.References {
+			if ref, err := catalog.ParseRef(reference); err == nil && !slices.Contains(groups, ref.Group) {
+				groups = append(groups, ref.Group)
+			}
+		}
+	}
+	return groups, nil
+}
+
 // use shares the locks of groups whose sets are going to be read, so that none
 // is removed meanwhile.
 func (r *repository) use(operation string, groups ...catalog.Group) (release func(), err error) {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
@@ -24,53 +26,113 @@ type verifiedSet struct {
 	Recovery *recoveryTime   `json:"recovery,omitempty"`
 
 	Signature *shownSignature `json:"signature"`
+	Files     *foundFiles     `json:"files,omitempty"`
 
 	compared string
 }
 
-// verifySets examines one set after the other. What one lacks does not keep it
-// from the others; the end of the context does.
+// verifySets examines one set after the other, full sets first: with each goes all
+// that it refers to, which then is done. What one lacks does not keep it from the
+// others; the end of the context does.
 func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, sets []catalog.Set) ([]verifiedSet, error) {
-	var shown []verifiedSet
-	var errs []error
+	r := &verifications{app: a, run: run, done: map[catalog.Ref]bool{}}
 	progress := a.Stages()
 	defer progress.done()
 	o.Progress = progress.report
+	sets = slices.Clone(sets)
+	slices.SortStableFunc(sets, func(a, b catalog.Set) int { return cmp.Compare(fullFirst(a), fullFirst(b)) })
+	several := len(sets) > 1
 	for _, s := range sets {
-		v, err := verify.Verify(ctx, o, s)
+		if r.done[s.Ref] {
+			continue
+		}
+		one := o
+		if several && s.Kind == catalog.KindMedia && o.Level == catalog.LevelDrill {
+			one.Level = catalog.LevelDecode // who asks for all means as far as each can go
+		}
+		v, err := verify.Verify(ctx, one, s)
+		for _, part := range v.Parts {
+			r.add(part)
+		}
 		if err != nil {
-			errs = append(errs, verifyError(s, err))
+			r.errs = append(r.errs, verifyError(s, err), v.Files.Err())
 			if ctx.Err() != nil {
 				break
 			}
 			continue
 		}
-		one := verifiedSet{
-			Set: s.Ref.String(), Level: v.Level, OK: v.OK, Problems: []string{}, Warnings: append([]string{}, v.Warnings...),
-			Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
-			Signature: showSignature(v.Signature),
-		}
-		for _, d := range v.Damage {
-			one.Problems = append(one.Problems, d.Error())
-			errs = append(errs, verifyError(s, d))
-		}
-		for _, w := range v.Warnings {
-			run.Warn(one.Set + ": " + w)
-		}
-		for _, removed := range v.Removed {
-			run.Log.Info("removed what a dead run left", "directory", removed)
-		}
-		if v.OK && v.Level == catalog.LevelDrill {
-			one.compared = compared(s.Manifest.Fingerprint)
-			var slow error
-			one.Recovery, slow = a.checkTime(one.Set, v.Stages, run.Warn)
-			errs = append(errs, slow)
-		}
-		shown = append(shown, one)
+		r.add(v)
 	}
 	progress.done()
-	run.Fact("verified", shown)
-	return shown, all(errs...)
+	run.Fact("verified", r.shown)
+	return r.shown, all(r.errs...)
+}
+
+func fullFirst(s catalog.Set) int {
+	if s.Kind == catalog.KindFull {
+		return 0
+	}
+	return 1
+}
+
+// verifications are the verdicts of one run.
+type verifications struct {
+	app   *App
+	run   *job.Run
+	done  map[catalog.Ref]bool
+	shown []verifiedSet
+	errs  []error
+}
+
+// add takes a verdict into what is shown, warned of and reported.
+func (r *verifications) add(v verify.Verdict) {
+	s := v.Set
+	r.done[s.Ref] = true
+	one := verifiedSet{
+		Set: s.Ref.String(), Level: v.Level, OK: v.OK, Problems: []string{}, Warnings: append([]string{}, v.Warnings...),
+		Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
+		Signature: showSignature(v.Signature),
+	}
+	for _, d := range v.Damage {
+		one.Problems = append(one.Problems, d.Error())
+		var damage *catalog.DamageError
+		if !errors.As(d, &damage) || damage.Kind != catalog.DamagePart { // what is wrong with the part has been said
+			r.errs = append(r.errs, verifyError(s, d))
+		}
+	}
+	for _, w := range v.Warnings {
+		r.run.Warn(one.Set + ": " + w)
+	}
+	for _, removed := range v.Removed {
+		r.run.Log.Info("removed what a dead run left", "directory", removed)
+	}
+	if f := v.Files; f != nil {
+		one.Files = &foundFiles{Named: f.Named, Missing: f.Missing, MissingNames: append([]string{}, f.Names...), Orphans: f.Orphans}
+		if err := f.Err(); err != nil {
+			r.errs = append(r.errs, verifyError(s, err))
+		}
+	}
+	if v.OK && v.Level == catalog.LevelDrill && s.Kind == catalog.KindDatabase {
+		one.compared = compared(s.Manifest.Fingerprint)
+		var slow error
+		one.Recovery, slow = r.app.checkTime(one.Set, v.Stages, r.run.Warn)
+		r.errs = append(r.errs, slow)
+	}
+	r.shown = append(r.shown, one)
+}
+
+// foundFiles is what a drill of a full set found of the files that the database
+// names, in JSON.
+type foundFiles struct {
+	Named        int64    `json:"named"`
+	Missing      int64    `json:"missing"`
+	MissingNames []string `json:"missing_names"`
+	Orphans      int64    `json:"orphans"`
+}
+
+// String is "12 of 12 named files there, 3 that nobody names".
+func (f *foundFiles) String() string {
+	return fmt.Sprintf("%s of %s named files are there, %s are named by nobody", ui.Count(f.Named-f.Missing), ui.Count(f.Named), ui.Count(f.Orphans))
 }
 
 // compared is what a drill has compared.
@@ -105,6 +167,9 @@ func verifiedResult(shown []verifiedSet) result {
 				verdict, details := s.Good("ok"), stageTimes(v.Stages)
 				if v.compared != "" {
 					details = v.compared + "; " + details
+				}
+				if v.Files != nil {
+					details = v.Files.String() + "; " + details
 				}
 				if v.Recovery != nil {
 					details = v.Recovery.String() + "; " + details

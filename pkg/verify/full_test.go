@@ -1,0 +1,96 @@
+package verify_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/bmad-forge/forgectl/pkg/backup"
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/filecolumns"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/verify"
+)
+
+const documents = `
+CREATE TABLE forge_document (id int PRIMARY KEY, file varchar(100));
+INSERT INTO forge_document VALUES (1, 'a/one.pdf'), (2, './a/two.pdf'), (3, ''), (4, NULL), (5, 'a/gone.pdf'), (6, '../secret'), (7, 'a');
+CREATE TABLE forge_logo (image text);
+INSERT INTO forge_logo VALUES ('link.png');
+`
+
+// fullSet is a recovery point of a database and a configuration file, in a repository of its own.
+func fullSet(t testing.TB) (c *catalog.Catalog, dir string, full catalog.Set) {
+	t.Helper()
+	dir = t.TempDir()
+	c = open(t, dir)
+	conf := filepath.Join(t.TempDir(), "nginx.conf")
+	must(t, os.WriteFile(conf, []byte("server {}\n"), 0o644))
+	runner := scratchtest.Runner()
+	e := scratchtest.Database(t, documents)
+	r, err := backup.Full(t.Context(), backup.FullOptions{Catalog: c, Parts: []backup.FullPart{
+		{Name: "database", Backup: func(ctx context.Context) (catalog.Set, error) {
+			r, err := backup.Database(ctx, backup.DatabaseOptions{Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}})
+			return r.Set, err
+		}},
+		{Name: "config", Backup: func(ctx context.Context) (catalog.Set, error) {
+			r, err := backup.Config(ctx, backup.ConfigOptions{Paths: []string{conf}, Catalog: c, AllowPlain: true})
+			return r.Set, err
+		}},
+	}})
+	must(t, err)
+	return c, dir, r.Set
+}
+
+func fullOptions(t testing.TB, c *catalog.Catalog, level string, columns ...string) verify.Options {
+	t.Helper()
+	runner := scratchtest.Runner()
+	o := verify.Options{Catalog: c, Level: level, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Scratch: scratch.Options{Dir: scratchDir(t)}}
+	for _, s := range columns {
+		column, err := filecolumns.Parse(s)
+		must(t, err)
+		o.Columns = append(o.Columns, column)
+	}
+	return o
+}
+
+// Promise: without columns nothing is looked for; damage in a part, and a part that is missing or was exchanged, are damage of the
+// full set.
+func TestFullDamage(t *testing.T) {
+	t.Parallel()
+	c, dir, full := fullSet(t)
+	v, err := verify.Verify(t.Context(), fullOptions(t, c, catalog.LevelChecksum, "forge_document.file"), full)
+	if err != nil || !v.OK || v.Files != nil {
+		t.Fatalf("whole: %v, %+v", err, v)
+	}
+	parts, err := catalog.Parts(t.Context(), full, c.Get)
+	must(t, err)
+	config := filepath.Join(dir, filepath.FromSlash(parts[1].Ref.Dir()))
+	artifact := filepath.Join(config, parts[1].Set.Manifest.Artifacts[0].Name)
+	data, err := os.ReadFile(artifact)
+	must(t, err)
+	data[len(data)/2] ^= 1
+	must(t, os.WriteFile(artifact, data, 0o600))
+	look := func() (problems []string) {
+		t.Helper()
+		v, err := verify.Verify(t.Context(), fullOptions(t, c, catalog.LevelChecksum), full)
+		must(t, err)
+		for _, d := range v.Damage {
+			problems = append(problems, d.Error())
+		}
+		return problems
+	}
+	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": damage in "+parts[1].Ref.String() {
+		t.Errorf("damaged: %q", got)
+	}
+	must(t, os.RemoveAll(config))
+	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": "+parts[1].Ref.String()+" is missing" {
+		t.Errorf("missing: %q", got)
+	}
+	if after, err := c.Get(t.Context(), full.Ref); err != nil || after.Failed() == nil {
+		t.Errorf("not recorded: %v", err)
+	}
+}
