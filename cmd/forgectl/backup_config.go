@@ -170,7 +170,7 @@ func (a *App) backedUpConfig(ctx context.Context, repo *repository, run *job.Run
 	}
 	pruned := a.pruneAfter(ctx, run, repo, done.Set)
 	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
-	return result{JSON: shown, Text: func(s *ui.Streams) error { return backedUpConfigText(s, shown, sealed) }}
+	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error { return backedUpConfigText(s, shown, sealed) }}
 }
 
 func backedUpConfigText(s *ui.Streams, shown backedUpConfigSet, sealed string) error {

@@ -67,7 +67,7 @@ func (a *App) fullParts(database catalog.Group) []fullPart {
 	parts := []fullPart{
 		{name: "database", backup: func() operation { return a.backupDatabase(database) }},
 		{name: "media", backup: a.mediaPart},
-		{name: "config", backup: a.configPart},
+		{name: "config", backup: a.backupConfigFiles},
 	}
 	if a.loaded.Media.Path == "" {
 		parts[1].without = "no media: media.path is empty"

@@ -214,7 +214,7 @@ func (a *App) verifyOptions(repo *repository, level string) (verify.Options, err
 		return verify.Options{}, err
 	}
 	return verify.Options{
-		Columns: columns,
+		Columns:    columns,
 		Provenance: policy, Group: repo.group(),
 		Catalog: repo.Catalog, Unlock: unlock, Level: level, Finder: a.Finder(), Runner: a.Proc(), Now: a.Now, Jobs: a.sessions(),
 		Scratch: place, FreeScratch: func() (int64, error) { return freeBelow(place.Dir) },

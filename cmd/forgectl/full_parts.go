@@ -9,11 +9,6 @@ import (
 // mediaPart is the operation of forgectl backup media.
 func (a *App) mediaPart() operation { return a.missingPart("backup media", a.loaded.Media.Path) }
 
-// configPart is the operation of forgectl backup config.
-func (a *App) configPart() operation {
-	return a.missingPart("backup config", a.loaded.ConfigFiles.Paths[0])
-}
-
 // missingPart fails: there is no such command yet.
 func (a *App) missingPart(name, target string) operation {
 	return operation{
