@@ -18,7 +18,7 @@ Whether it can be restored is proven by a drill: forgectl backup verify --drill.
 		`  forgectl backup db
   forgectl backup list
   forgectl backup verify --drill`,
-		newBackupDBCmd(app), newBackupConfigCmd(app), newBackupFullCmd(app), newBackupListCmd(app), newBackupShowCmd(app), newBackupVerifyCmd(app),
+		newBackupDBCmd(app), newBackupMediaCmd(app), newBackupConfigCmd(app), newBackupFullCmd(app), newBackupListCmd(app), newBackupShowCmd(app), newBackupVerifyCmd(app),
 		newBackupPruneCmd(app), newBackupPinCmd(app), newBackupUnpinCmd(app), newBackupAcceptCmd(app))
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/health"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/media"
 	"github.com/bmad-forge/forgectl/pkg/moment"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
@@ -66,6 +67,12 @@ func mappings() []mapping {
 		{is(catalog.ErrDamaged), exitCritical, say("forgectl backup list")},
 		{is(catalog.ErrNotFound), exitUnknown, say("forgectl backup list")},
 		{is(catalog.ErrInvalid), exitUnknown, say("forgectl backup list")},
+
+		// Trees of files.
+		{is(media.ErrNoLinks), exitUnknown, say("put the repository on ext4, xfs or btrfs; or --copy, and every set holds every file")},
+		{is(media.ErrGone), exitCritical, say("is it mounted? nothing was published; run it again")},
+		{is(media.ErrPattern), exitUnknown, say("forgectl config show media.exclude")},
+		{is(backup.ErrNoTree), exitUnknown, say("forgectl config show repository")},
 
 		// Keys.
 		{is(backup.ErrPlainConfig), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files, or set config_files.allow_plaintext")},

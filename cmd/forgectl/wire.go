@@ -203,15 +203,19 @@ func (a *App) secret(ctx context.Context, file, command string) ([]byte, error) 
 	return nil, nil
 }
 
+func compression(cfg *config.Loaded) seal.Level {
+	return map[string]seal.Level{
+		config.CompressionFastest: seal.Fastest, config.CompressionDefault: seal.Default, config.CompressionBetter: seal.Better,
+	}[cfg.Backup.Compression]
+}
+
 // Sealing is how sets are written, with every recipient found and read.
 func (a *App) Sealing(ctx context.Context) (seal.Options, error) {
 	cfg, err := a.Config()
 	if err != nil {
 		return seal.Options{}, err
 	}
-	o := seal.Options{Jobs: cfg.Backup.Jobs, Level: map[string]seal.Level{
-		config.CompressionFastest: seal.Fastest, config.CompressionDefault: seal.Default, config.CompressionBetter: seal.Better,
-	}[cfg.Backup.Compression]}
+	o := seal.Options{Jobs: cfg.Backup.Jobs, Level: compression(cfg)}
 	add := func(keys ...*seal.Key) {
 		for _, k := range keys {
 			known := false

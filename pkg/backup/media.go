@@ -111,6 +111,30 @@ func Media(ctx context.Context, o MediaOptions) (MediaResult, error) {
 	return result, nil
 }
 
+// MediaTrial says what Media would do, and writes nothing: of the result there are the report, without hashes and hard
+// links within the tree, and the previous set.
+func MediaTrial(ctx context.Context, o MediaOptions) (MediaResult, error) {
+	r := &mediaRun{MediaOptions: o.withDefaults(), group: catalog.Group{Kind: catalog.KindMedia}}
+	var err error
+	if r.earlier, err = r.Catalog.List(ctx, r.group); err != nil {
+		return MediaResult{}, fmt.Errorf("list earlier sets: %w", err)
+	}
+	if err := r.choosePrevious(ctx); err != nil {
+		return MediaResult{}, err
+	}
+	trial := media.SnapshotOptions{Source: r.Source, Exclude: r.Exclude, Jobs: r.Jobs, Logger: r.Logger}
+	if r.previous.Manifest != nil {
+		previous, done, err := r.openPrevious(ctx)
+		if err != nil {
+			return MediaResult{}, err
+		}
+		defer done()
+		trial.Previous = previous
+	}
+	report, err := media.Snapshot(ctx, trial)
+	return MediaResult{Result: Result{Warnings: r.warnings}, Report: report, Previous: r.previous.Ref}, err
+}
+
 func (o MediaOptions) withDefaults() MediaOptions {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)

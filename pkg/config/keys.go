@@ -184,7 +184,7 @@ func mediaKeys(c *Config, s site) []*key {
 		{name: "media.path", value: optionalPath(&c.Media.Path, s.home), def: "/var/www/bmad-forge/media",
 			doc: `The directory that holds them (MEDIA_ROOT in Django). Empty: there are none, and "backup full" goes without them. A directory that is not there is an error: it is more likely not mounted.`},
 		{name: "media.exclude", value: words(&c.Media.Exclude), def: "",
-			doc: `Patterns of what is left out, relative to media.path, such as [cache, "*.tmp"]. Only for what the application can make again.`},
+			doc: `Patterns of what is left out, as in .gitignore: [/cache/, "*.tmp"] leaves out the directory cache at the top, and files that end in .tmp anywhere. Only for what the application can make again.`},
 		{name: "media.columns", value: columns(&c.Media.Columns), def: "",
 			doc: `The columns of the database that hold names of such files, as table.column or schema.table.column, such as [forge_document.file]. A drill of a full set looks whether each file that they name is in the media set. "config check" proposes some.`},
 	}

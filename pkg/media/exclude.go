@@ -1,10 +1,14 @@
 package media
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
 )
+
+// ErrPattern means that a pattern is none.
+var ErrPattern = errors.New("malformed exclude pattern")
 
 // Patterns say what is left out, as .gitignore files do. The zero value leaves out nothing.
 type Patterns struct {
@@ -26,7 +30,7 @@ func ParsePatterns(patterns []string) (Patterns, error) {
 	for _, text := range patterns {
 		r, ok, err := parseRule(text)
 		if err != nil {
-			return Patterns{}, fmt.Errorf("exclude pattern %q: %w", text, err)
+			return Patterns{}, fmt.Errorf("%w %q: %w", ErrPattern, text, err)
 		}
 		if ok {
 			p.rules = append(p.rules, r)
@@ -47,7 +51,7 @@ func parseRule(text string) (r rule, ok bool, _ error) {
 	anchored := strings.Contains(text, "/")
 	text = strings.TrimPrefix(text, "/")
 	if text == "" {
-		return r, false, fmt.Errorf("it would match everything, or nothing")
+		return r, false, errors.New("it would match everything, or nothing")
 	}
 	if !anchored {
 		r.elems = []string{"**"}
