@@ -23,6 +23,7 @@ type bench struct {
 	forgectl string // the binary
 	runner   proc.Runner
 	server   *server
+	changes  int // of the tree of files
 }
 
 func open(keep string) (*bench, error) {

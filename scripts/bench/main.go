@@ -27,6 +27,7 @@ type group struct {
 
 var groups = []group{
 	{"database", database},
+	{"media", mediaFilesOf},
 }
 
 func main() {
