@@ -66,7 +66,7 @@ type fullPart struct {
 func (a *App) fullParts(database catalog.Group) []fullPart {
 	parts := []fullPart{
 		{name: "database", backup: func() operation { return a.backupDatabase(database) }},
-		{name: "media", backup: a.mediaPart},
+		{name: "media", backup: func() operation { return a.backupMedia(mediaFlags{}) }},
 		{name: "config", backup: a.backupConfigFiles},
 	}
 	if a.loaded.Media.Path == "" {

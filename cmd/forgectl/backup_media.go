@@ -65,10 +65,13 @@ with --dry-run only what stands from "previous" to "excluded".`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := app.Config(); err != nil {
+			cfg, err := app.Config()
+			switch {
+			case err != nil:
 				return err
-			}
-			if o.dryRun {
+			case cfg.Media.Path == "":
+				return withHint(unknown("media.path is empty: there is nothing to back up"), "forgectl config show media.path")
+			case o.dryRun:
 				return app.tryMedia(cmd.Context(), o)
 			}
 			return app.operate(cmd.Context(), app.backupMedia(o))

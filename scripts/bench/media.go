@@ -60,7 +60,9 @@ func (b *bench) makeTree() error {
 	return nil
 }
 
-func (b *bench) snapshot(ctx context.Context) error { return b.ours(ctx, "media.yaml", "backup", "media") }
+func (b *bench) snapshot(ctx context.Context) error {
+	return b.ours(ctx, "media.yaml", "backup", "media")
+}
 
 // rsyncLine is what a script would do, with the same promise at its end.
 const rsyncLine = `mkdir -p copies && last=$(ls copies | tail -1) && next=$(printf %06d $((10#${last:-0} + 1)))
