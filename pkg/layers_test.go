@@ -46,6 +46,7 @@ var layers = map[string]int{
 	"store":           foundation,
 	"store/local":     foundation,
 	"store/storetest": foundation,
+	"udiff":           foundation,
 
 	"archive":    engine,
 	"artifact":   engine,

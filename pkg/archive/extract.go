@@ -206,33 +206,42 @@ func (x *extractor) file(dir int, base string, e *Entry, content io.Reader) erro
 	return x.dress(f, *e)
 }
 
-// dress gives an open file or directory owner, attributes, mode and time, in the order in which each survives the next.
-func (x *extractor) dress(f *os.File, e Entry) error {
-	if x.o.Owner != nil && e.UID >= 0 {
-		uid, gid := x.o.Owner(e)
+// Dress gives an open file or directory owner, attributes, mode and time, in the order in which each survives the next.
+// own, if not nil, says whose it is. lost is how many extended attributes were not taken; dropped that it would have
+// been setuid or setgid, and special does not permit that.
+func Dress(f *os.File, e Entry, own func(Entry) (uid, gid int), special bool) (lost int, dropped bool, err error) {
+	if own != nil {
+		uid, gid := own(e)
 		if err := f.Chown(uid, gid); err != nil {
-			return err
+			return 0, false, err
 		}
 	}
 	for name, value := range e.Xattrs {
 		if err := unix.Fsetxattr(int(f.Fd()), name, value, 0); err != nil {
-			x.Attributes++
+			lost++
 		}
 	}
 	mode := e.Mode
-	if mode&(setuid|setgid) != 0 && !x.o.Special {
-		mode &^= setuid | setgid
-		x.Dropped = append(x.Dropped, e.Path)
+	if mode&(setuid|setgid) != 0 && !special {
+		mode, dropped = mode&^(setuid|setgid), true
 	}
 	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
-		return err
+		return lost, dropped, err
 	}
-	if e.UID >= 0 { // one that is implied has no time
-		if err := futimens(int(f.Fd()), e.MTime); err != nil {
-			return err
-		}
+	return lost, dropped, futimens(int(f.Fd()), e.MTime)
+}
+
+// dress dresses what was made, and brings it to stable storage.
+func (x *extractor) dress(f *os.File, e Entry) error {
+	if e.UID < 0 { // implied: it has a mode and nothing else
+		return errors.Join(unix.Fchmod(int(f.Fd()), e.Mode), f.Sync())
 	}
-	return f.Sync()
+	lost, dropped, err := Dress(f, e, x.o.Owner, x.o.Special)
+	x.Attributes += lost
+	if dropped {
+		x.Dropped = append(x.Dropped, e.Path)
+	}
+	return errors.Join(err, f.Sync())
 }
 
 func (x *extractor) dressLink(dir int, base string, e Entry) error {

@@ -36,6 +36,7 @@ type File struct {
 	file      *os.File // nil after Commit or Abort
 	err       error    // the first write that failed
 	renamed   bool
+	dress     func(*os.File) error // nil: it is dressed already
 }
 
 // Create begins a file that Commit will put at path, with exactly the permissions perm. The directory must
@@ -61,6 +62,19 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 // CreateIn is Create for a name below root, which must stay open until Commit or Abort.
 func CreateIn(root *os.Root, name string, perm fs.FileMode) (*File, error) {
 	return createIn(root, name, filepath.Join(root.Name(), name), perm)
+}
+
+// CreateDressedIn is CreateIn for a file whose owner and permissions are another's affair: dress is called by Commit,
+// with all the content written, and before anything has the name. Until then nobody but the effective user can open
+// the file, root's included, whatever directory it lies in.
+func CreateDressedIn(root *os.Root, name string, dress func(*os.File) error) (*File, error) {
+	path := filepath.Join(root.Name(), name)
+	temp := tempName(name)
+	file, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, cause(err))
+	}
+	return &File{root: root, name: name, temp: temp, path: path, file: file, dress: dress}, nil
 }
 
 func createIn(root *os.Root, name, path string, perm fs.FileMode) (*File, error) {
@@ -124,6 +138,11 @@ func (f *File) commit(place func() error) error {
 	defer f.Abort()
 	if f.err != nil {
 		return f.err
+	}
+	if f.dress != nil {
+		if err := f.dress(f.file); err != nil {
+			return fmt.Errorf("dress %s: %w", f.path, cause(err))
+		}
 	}
 	if err := f.file.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", f.path, cause(err))
