@@ -23,7 +23,7 @@ with the restored one.`,
 		`  forgectl restore db --dry-run
   forgectl restore db latest
   forgectl restore undo`,
-		newRestoreDBCmd(app), newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
+		newRestoreDBCmd(app), newRestoreConfigCmd(app), newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
 }
 
 // steps shows the steps of an exchange on a terminal, one line each.

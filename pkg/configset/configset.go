@@ -45,6 +45,16 @@ type Reader struct {
 // Sealed reports whether a secret key is needed to read anything.
 func (r Reader) Sealed() bool { return r.Set.Manifest != nil && r.Set.Manifest.Encryption != nil }
 
+// Name is the artifact of a base name; "" when there is none.
+func (r Reader) Name(base string) string {
+	for _, a := range r.Set.Manifest.Artifacts {
+		if strings.HasPrefix(a.Name, base+".") {
+			return a.Name
+		}
+	}
+	return ""
+}
+
 // read opens an artifact, hands it to parse, and reads it to its proven end.
 func (r Reader) read(ctx context.Context, base string, parse func(io.Reader) error) error {
 	name := ""

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		restoreAndDie()
 		return
 	}
+	if spec := os.Getenv(configKillEnv); spec != "" {
+		restoreConfigAndDie(spec)
+	}
 	code := scratchtest.Run(m)
 	if original.dir != "" {
 		os.RemoveAll(original.dir)
