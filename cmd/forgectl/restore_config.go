@@ -65,6 +65,12 @@ replace, dress or conflict; --diff adds "diff" to each that has one.`,
   forgectl restore config --at '2026-11-23 12:00' --to /root/before`,
 		Annotations: operationCodes(),
 		Args:        cobra.ArbitraryArgs,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			if strings.HasPrefix(typed, "/") || len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return app.completeSetsOf(catalog.KindConfig)(cmd, args, typed)
+		},
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := app.parseRestoreConfig(&o, at, args); err != nil {
 				return err
@@ -79,6 +85,9 @@ replace, dress or conflict; --diff adds "diff" to each that has one.`,
 	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
 	complete(cmd, "at", cobra.NoFileCompletions)
 	f.StringVar(&o.to, "to", "", "unpack below `DIR`, which must be new or empty")
+	complete(cmd, "to", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	})
 	f.BoolVar(&o.diff, "diff", false, "show what differs, change nothing")
 	f.BoolVar(&o.reveal, "reveal", false, "with --diff: show secrets too")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")

@@ -240,7 +240,7 @@ func (p *packer) dir(parent int, e Entry) (again bool, err error) {
 }
 
 func (p *packer) file(parent int, e Entry, st *unix.Stat_t) (again bool, err error) {
-	id := inode{uint64(st.Dev), st.Ino}
+	id := inode{st.Dev, st.Ino}
 	if first, found := p.inodes[id]; found && st.Nlink > 1 {
 		i, _ := slices.BinarySearchFunc(p.Entries, first, func(e Entry, path string) int { return Compare(e.Path, path) })
 		e.Link, e.Size, e.SHA256, e.MTime = first, p.Entries[i].Size, p.Entries[i].SHA256, p.Entries[i].MTime
@@ -273,7 +273,7 @@ func (p *packer) file(parent int, e Entry, st *unix.Stat_t) (again bool, err err
 		return false, err
 	}
 	if st.Nlink > 1 {
-		p.inodes[inode{uint64(st.Dev), st.Ino}] = e.Path
+		p.inodes[inode{st.Dev, st.Ino}] = e.Path
 	}
 	return false, nil
 }

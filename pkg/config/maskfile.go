@@ -15,8 +15,8 @@ func MaskFile(name string, lines []string) []string {
 	shown := make([]string, len(lines))
 	m := fileMasker{}
 	for i, line := range lines {
-		text, end := strings.TrimRight(line, "\r\n"), ""
-		end = line[len(text):]
+		text := strings.TrimRight(line, "\r\n")
+		end := line[len(text):]
 		if all && strings.TrimSpace(text) != "" {
 			text = masked
 		} else {

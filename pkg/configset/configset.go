@@ -57,7 +57,6 @@ func (r Reader) Name(base string) string {
 
 // read opens an artifact, hands it to parse, and reads it to its proven end.
 func (r Reader) read(ctx context.Context, base string, parse func(io.Reader) error) error {
-	name := ""
 	for _, a := range r.Set.Manifest.Artifacts {
 		if !strings.HasPrefix(a.Name, base+".") {
 			continue
@@ -67,7 +66,6 @@ func (r Reader) read(ctx context.Context, base string, parse func(io.Reader) err
 			return err
 		}
 		defer plain.Close()
-		name = a.Name
 		parseErr := parse(plain)
 		if foreign(parseErr) {
 			return parseErr
@@ -76,7 +74,7 @@ func (r Reader) read(ctx context.Context, base string, parse func(io.Reader) err
 			return err // damage explains a parse error, not the other way round
 		}
 		if parseErr != nil {
-			return r.malformed(name, parseErr)
+			return r.malformed(a.Name, parseErr)
 		}
 		return nil
 	}

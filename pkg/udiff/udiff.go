@@ -79,12 +79,11 @@ func hunk(out *strings.Builder, a, b Text, edits []edit) {
 	}
 	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(edits[0].a, inA), span(edits[0].b, inB))
 	for _, e := range edits {
-		line := ""
+		text, i := a, e.a
 		if e.op == '+' {
-			line = b.line(e.b)
-		} else {
-			line = a.line(e.a)
+			text, i = b, e.b
 		}
+		line := text.line(i)
 		out.WriteByte(e.op)
 		out.WriteString(line)
 		if !strings.HasSuffix(line, "\n") {
@@ -137,7 +136,7 @@ func middle(a, b []string) []edit {
 	for d := 0; d <= limit; d++ {
 		trace = append(trace, slices.Clone(reach[at(-d-1):at(d+1)+1]))
 		for k := -d; k <= d; k += 2 {
-			x := 0
+			var x int
 			if k == -d || k != d && reach[at(k-1)] < reach[at(k+1)] {
 				x = reach[at(k+1)]
 			} else {
