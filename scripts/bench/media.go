@@ -39,20 +39,20 @@ func (b *bench) makeTree() error {
 	if _, err := os.Stat(b.path("tree")); err == nil {
 		return nil
 	}
-	r := rand.New(rand.NewPCG(1, 1))
+	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // the same tree each time
 	data := make([]byte, 1<<20)
 	for i := range data {
 		data[i] = byte(r.Uint32())
 	}
 	for d := range mediaDirs {
 		dir := b.path(fmt.Sprintf("tree/%04d", d))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 		for f := range mediaFiles {
 			size := 1 + r.IntN(mediaSize)
 			at := r.IntN(len(data) - size)
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.bin", f)), data[at:at+size], 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.bin", f)), data[at:at+size], 0o600); err != nil {
 				return err
 			}
 		}
@@ -117,7 +117,7 @@ func (b *bench) changeTree() error {
 			return err
 		}
 		data[0]++
-		if err := os.WriteFile(name, data, 0o644); err != nil {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
 			return err
 		}
 	}
