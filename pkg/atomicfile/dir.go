@@ -89,6 +89,12 @@ func MkdirAllIn(root *os.Root, name string, perm fs.FileMode) (made []string, er
 		return made, err
 	}
 	created, err := mkdirIn(root, parent, name, perm)
+	for range mkdirTries {
+		if !errors.Is(err, fs.ErrExist) || !vanished(root, name) {
+			break
+		}
+		created, err = mkdirIn(root, parent, name, perm)
+	}
 	if created {
 		made = append(made, name)
 	}
@@ -96,6 +102,14 @@ func MkdirAllIn(root *os.Root, name string, perm fs.FileMode) (made []string, er
 		return made, fmt.Errorf("make directory %s: %w", filepath.Join(root.Name(), name), cause(err))
 	}
 	return made, nil
+}
+
+// mkdirTries bounds how often a directory is met that somebody else made, and took away again before it could be used.
+const mkdirTries = 100
+
+func vanished(root *os.Root, name string) bool {
+	_, err := root.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // mkdirIn makes one directory under a temporary name first: a kill leaves none that belongs to the wrong user
