@@ -38,8 +38,8 @@ type MediaOptions struct {
 	Release  Release // facts about the application, for the manifest
 	Shrink   int     // a set that lost more than so many percent is suspect; 0: none is
 
-	// Damaged, if set, is what verifies found damaged in the tree of a set that has failed; all says that there is more
-	// than that. Without it, nothing is linked to a set that has failed.
+	// Damaged is what verifies found damaged in the tree of a set that has failed; all says that there is more than that.
+	// nil: what its checks say.
 	Damaged func(catalog.Set) (paths []string, all bool)
 	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
 	Free     func(context.Context) (int64, error)
@@ -143,7 +143,7 @@ func (o MediaOptions) withDefaults() MediaOptions {
 		o.Progress = func(string, int64, int64) {}
 	}
 	if o.Damaged == nil {
-		o.Damaged = func(catalog.Set) ([]string, bool) { return nil, true }
+		o.Damaged = catalog.Set.Damaged
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

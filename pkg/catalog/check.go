@@ -1,6 +1,10 @@
 package catalog
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+)
 
 // Values of Check.What.
 const (
@@ -13,6 +17,7 @@ const (
 
 // Values of Check.Level, each includes the one before.
 const (
+	LevelSample   = "sample"   // of a tree: everything but contents, of which a share was hashed
 	LevelChecksum = "checksum" // every file has its size and hash
 	LevelDecode   = "decode"   // every artifact decrypts and decompresses to its raw size and hash
 	LevelDrill    = "drill"    // restored into a throwaway server and compared with the fingerprint
@@ -34,6 +39,12 @@ type Check struct {
 	OK       bool      `json:"ok"`              // of a verify: the verdict
 	// Problems is what a verify found, one each.
 	Problems []string `json:"problems,omitempty"`
+	// Damaged are the paths of a tree that are not to be relied on, DamagedMore how many more there are than are listed.
+	Damaged     []TreePath `json:"damaged,omitempty"`
+	DamagedMore int64      `json:"damaged_more,omitempty"`
+	// Coverage is when which share of the tree was hashed last, by this verify or, for files that are still the same,
+	// by earlier ones of the group.
+	Coverage []Coverage `json:"coverage,omitempty"`
 	// Reason is what the operator, or the program, gave as one.
 	Reason string `json:"reason,omitempty"`
 	// Stages is how long each stage of a verify took, in order.
@@ -48,4 +59,47 @@ type Check struct {
 type Stage struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
+}
+
+// TreePath is a path inside a file tree: plain, or as base64 exactly when it is not UTF-8.
+type TreePath string
+
+// PathJSON is how a path is written as JSON: one of the two.
+type PathJSON struct {
+	Path    *string `json:"path,omitempty"`
+	PathB64 []byte  `json:"path_b64,omitempty"`
+}
+
+// JSON is the path in its written form.
+func (p TreePath) JSON() PathJSON {
+	plain := string(p)
+	if utf8.ValidString(plain) {
+		return PathJSON{Path: &plain}
+	}
+	return PathJSON{PathB64: []byte(p)}
+}
+
+// MarshalJSON keeps every byte.
+func (p TreePath) MarshalJSON() ([]byte, error) { return json.Marshal(p.JSON()) }
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *TreePath) UnmarshalJSON(data []byte) error {
+	var t PathJSON
+	if err := json.Unmarshal(data, &t); err != nil {
+		return err
+	}
+	if *p = TreePath(t.PathB64); t.Path != nil {
+		*p = TreePath(*t.Path)
+	}
+	return nil
+}
+
+// TreeParts is into how many parts the paths of a tree are dealt by their hash, to be hashed part by part.
+const TreeParts = 1 << 16
+
+// Coverage says that the files in the parts from From to just below To were hashed at Time.
+type Coverage struct {
+	From int       `json:"from"`
+	To   int       `json:"to"`
+	Time time.Time `json:"time"`
 }

@@ -97,6 +97,24 @@ func (s Set) Failed() *Check {
 	return nil
 }
 
+// Damaged are the paths of the set's tree that failed verifies named and that no later one found well. all says that
+// there are more than anybody has listed, so that no file of the tree may be relied on unread.
+func (s Set) Damaged() (paths []string, all bool) {
+	for _, k := range slices.Backward(s.Checks) {
+		switch {
+		case k.What != CheckVerify:
+		case k.OK && covers(k.Level, LevelChecksum):
+			return paths, all
+		case !k.OK:
+			all = all || k.DamagedMore > 0
+			for _, p := range k.Damaged {
+				paths = append(paths, string(p))
+			}
+		}
+	}
+	return paths, all
+}
+
 // Pinned reports whether the set is to be kept whatever the retention says.
 func (s Set) Pinned() bool { return s.standing(CheckPin, CheckUnpin) != nil }
 
@@ -121,7 +139,7 @@ func (s Set) standing(set, clear string) *Check {
 
 // covers reports whether a verify at level done says all that one at level wanted says.
 func covers(done, wanted string) bool {
-	levels := []string{LevelChecksum, LevelDecode, LevelDrill}
+	levels := []string{LevelSample, LevelChecksum, LevelDecode, LevelDrill}
 	d, w := slices.Index(levels, done), slices.Index(levels, wanted)
 	return done == wanted || w >= 0 && d >= w
 }

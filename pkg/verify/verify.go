@@ -43,6 +43,10 @@ type Options struct {
 	// Columns, of a full set, are those whose values a drill looks for in the media set.
 	Columns []filecolumns.Column
 
+	// Sample, of a tree, is the share of the files, above 0 and below 1, whose contents are hashed: those that nobody has
+	// hashed for longest. 0: all of them.
+	Sample float64
+
 	// For drills:
 	Finder  postgres.ToolFinder
 	Runner  proc.Runner
@@ -74,6 +78,14 @@ type Verdict struct {
 	// Of a full set:
 	Parts []Verdict // on what it refers to, as far as that could be examined
 	Files *Files    // what a drill found with Options.Columns; nil: it did not look
+
+	// Of a tree:
+	Damaged     []string      // the first of its damaged paths
+	DamagedMore int64         // damaged paths beyond those
+	Hashed      int64         // files whose contents were read, and their bytes
+	HashedBytes int64         //
+	Shared      []catalog.Ref // other sets that the same damaged files are in: each has a check that says so
+	coverage    *coverage
 }
 
 // Seconds is the time that all stages took together.
@@ -93,6 +105,9 @@ var ErrKind = errors.New("sets of this kind cannot be verified yet")
 
 // Verify examines one set and records the verdict beside it. Of a full set everything that it refers to is examined as well,
 // with a verdict of its own: the database at the level asked for, the others at no more than decode.
+// Of a tree (kind media), checksum and decode are the same:
+// everything against its index. Files that turn out damaged are looked for in the other sets of the group, which get a
+// check of their own.
 func Verify(ctx context.Context, o Options, set catalog.Set) (Verdict, error) {
 	o = o.withDefaults()
 	v := Verdict{Set: set, Level: o.Level}
@@ -136,6 +151,9 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 	if !slices.Contains([]string{catalog.LevelChecksum, catalog.LevelDecode, catalog.LevelDrill}, o.Level) {
 		return fmt.Errorf("unknown level %q", o.Level)
 	}
+	if o.Sample != 0 && v.Set.Kind != catalog.KindMedia {
+		return fmt.Errorf("%s: %w", v.Set.Ref, ErrNoSample)
+	}
 	switch v.Set.Kind {
 	case catalog.KindDatabase:
 		return o.database(ctx, v)
@@ -143,6 +161,8 @@ func (o Options) examine(ctx context.Context, v *Verdict) error {
 		return o.config(ctx, v)
 	case catalog.KindFull:
 		return o.full(ctx, v)
+	case catalog.KindMedia:
+		return o.media(ctx, v)
 	}
 	return ErrKind
 }
@@ -248,6 +268,9 @@ func (o Options) record(ctx context.Context, v Verdict) error {
 	}
 	if v.Files != nil && v.Files.Missing > 0 {
 		check.Problems = append(check.Problems, v.Files.Err().Error())
+	}
+	if v.Set.Kind == catalog.KindMedia {
+		v.recordTree(&check)
 	}
 	// What was found counts, also when the run is told to end just now.
 	return o.Catalog.AddCheck(context.WithoutCancel(ctx), v.Set.Ref, check)

@@ -70,7 +70,9 @@ func (r Reader) Hash(ctx context.Context) (damaged []error, err error) {
 	}
 	recorded := map[string]catalog.Artifact{}
 	for _, a := range r.Set.Manifest.Artifacts {
-		recorded[a.Name] = a
+		if !strings.HasSuffix(a.Name, "/") { // a tree has an index of its own
+			recorded[a.Name] = a
+		}
 	}
 	for _, s := range sums {
 		a, known := recorded[s.Name]
