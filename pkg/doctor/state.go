@@ -15,6 +15,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/restore"
 )
 
 // errNoSet is for checks that are about a set.
@@ -27,7 +28,9 @@ func checkIntents(ctx context.Context, x *exam) []Finding {
 	var all []Finding
 	for _, in := range open {
 		resume := "forgectl restore resume"
-		if in.Live != x.Database {
+		if in.Kind == restore.IntentMedia {
+			resume += " --media"
+		} else if in.Live != x.Database {
 			resume += " --database " + quote(in.Live)
 		}
 		all = append(all, found(Critical, []string{resume}, "the %s of %s that began %s (pid %d on %s) has not ended: it was %s",

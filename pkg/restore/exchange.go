@@ -60,8 +60,9 @@ var errUndetermined = errors.New("nobody knows which database is live: the serve
 // UnfinishedError says what an exchange could not end. Its intent stays: Resume
 // goes on from there.
 type UnfinishedError struct {
-	Live string
-	Err  error
+	Live  string
+	Err   error
+	Media bool // Live is a directory
 }
 
 func (e *UnfinishedError) Error() string { return e.Err.Error() }
@@ -71,6 +72,7 @@ func (e *UnfinishedError) Unwrap() error { return e.Err }
 type OpenError struct {
 	Live  string
 	Since time.Time
+	Media bool // Live is a directory
 }
 
 func (e *OpenError) Error() string {
@@ -98,7 +100,9 @@ func (x *exchange) backTimeout(ctx context.Context) (context.Context, context.Ca
 	return context.WithTimeout(context.WithoutCancel(ctx), time.Duration(2*len(x.intent.Units)+1)*backTime)
 }
 
-func (x *exchange) unfinished(err error) error { return &UnfinishedError{x.intent.Live, err} }
+func (x *exchange) unfinished(err error) error {
+	return &UnfinishedError{Live: x.intent.Live, Err: err}
+}
 
 // errNoManager: an intent of a time when there was one.
 var errNoManager = errors.New("units have to be started or stopped, but no service manager is configured")

@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(configKillEnv); spec != "" {
 		restoreConfigAndDie(spec)
 	}
+	if os.Getenv("RESTORE_TEST_MEDIA") != "" {
+		restoreMediaAndDie()
+		return
+	}
 	code := scratchtest.Run(m)
 	if original.dir != "" {
 		os.RemoveAll(original.dir)

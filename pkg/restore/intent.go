@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,8 +34,9 @@ const (
 // another exchange of that database.
 type Intent struct {
 	Schema  int       `json:"schema"`
-	Action  string    `json:"action"` // "restore" or "undo"
-	Run     string    `json:"run"`    // names the databases: cutover.Run
+	Kind    string    `json:"kind,omitempty"` // "": a database; IntentMedia: a directory
+	Action  string    `json:"action"`         // "restore" or "undo"
+	Run     string    `json:"run"`            // names the databases: cutover.Run
 	Live    string    `json:"live"`
 	Server  string    `json:"server"`
 	Set     string    `json:"set,omitempty"`
@@ -48,13 +50,33 @@ type Intent struct {
 	In  Moved  `json:"in"`
 	Out *Moved `json:"out,omitempty"` // nil: there was no live database
 
+	// Moves are, of a directory, what changes places: the whole of it, or some paths. In.Name and In.Aside are then the
+	// directory that holds what comes in, before and after.
+	Moves []Move `json:"moves,omitempty"`
+
 	// Units are those that were running, in the order in which they are started again.
 	Units []string `json:"units"`
 }
 
+// IntentMedia is the Kind of an exchange of files.
+const IntentMedia = "media"
+
+// Move is one path that is exchanged. Inodes stay the same under whatever name: that is how a killed run is understood.
+type Move struct {
+	Path catalog.TreePath `json:"path"`
+	In   *FileID          `json:"in,omitempty"`  // nil: nothing takes its place
+	Out  *FileID          `json:"out,omitempty"` // nil: there was nothing
+}
+
+// FileID is which file or directory something is.
+type FileID struct {
+	Dev   uint64 `json:"dev"`
+	Inode uint64 `json:"inode"`
+}
+
 // Moved is a database that changes its name.
 type Moved struct {
-	OID     uint32 `json:"oid"`
+	OID     uint32 `json:"oid,omitempty"`
 	Name    string `json:"name"`              // before the exchange
 	Aside   string `json:"aside"`             // when it has been live and is so no longer
 	Comment string `json:"comment,omitempty"` // the one it has, or had, as the live database
@@ -71,7 +93,11 @@ var ErrOpen = errors.New("an earlier restore of it has not been finished")
 // Intents is the directory of the open ones; it is made when it is needed.
 type Intents struct{ Dir string }
 
-func (i Intents) path(live string) string {
+func (i Intents) path(kind, live string) string {
+	if kind == IntentMedia {
+		// No database has this name: "@" would be escaped. A path may be longer than a name can be.
+		return filepath.Join(i.Dir, fmt.Sprintf("@media-%.8x%s", sha256.Sum256([]byte(live)), intentSuffix))
+	}
 	return filepath.Join(i.Dir, catalog.EscapeName(live)+intentSuffix)
 }
 
@@ -80,8 +106,8 @@ func (i Intents) begin(in Intent) error {
 	if err := atomicfile.MkdirAll(i.Dir, 0o700); err != nil {
 		return fmt.Errorf("record intent: %w", err)
 	}
-	if _, err := os.Lstat(i.path(in.Live)); !errors.Is(err, fs.ErrNotExist) {
-		return &OpenError{in.Live, in.Started}
+	if _, err := os.Lstat(i.path(in.Kind, in.Live)); !errors.Is(err, fs.ErrNotExist) {
+		return &OpenError{Live: in.Live, Since: in.Started, Media: in.Kind == IntentMedia}
 	}
 	return i.write(in)
 }
@@ -91,7 +117,7 @@ func (i Intents) write(in Intent) error {
 	in.Schema = intentSchema
 	data, err := json.MarshalIndent(in, "", "  ")
 	if err == nil {
-		err = atomicfile.Write(i.path(in.Live), 0o600, append(data, '\n'))
+		err = atomicfile.Write(i.path(in.Kind, in.Live), 0o600, append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("record intent: %w", err)
@@ -101,7 +127,7 @@ func (i Intents) write(in Intent) error {
 
 // end removes it: nothing is left to be done.
 func (i Intents) end(in Intent) error {
-	err := os.Remove(i.path(in.Live))
+	err := os.Remove(i.path(in.Kind, in.Live))
 	if err == nil {
 		err = atomicfile.SyncDir(i.Dir)
 	}
@@ -112,8 +138,15 @@ func (i Intents) end(in Intent) error {
 }
 
 // Open is the intent of a live database, nil when there is none.
-func (i Intents) Open(_ context.Context, live string) (*Intent, error) {
-	in, err := i.read(i.path(live))
+func (i Intents) Open(_ context.Context, live string) (*Intent, error) { return i.open("", live) }
+
+// OpenMedia is the intent of a live directory, nil when there is none.
+func (i Intents) OpenMedia(_ context.Context, live string) (*Intent, error) {
+	return i.open(IntentMedia, live)
+}
+
+func (i Intents) open(kind, live string) (*Intent, error) {
+	in, err := i.read(i.path(kind, live))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -157,8 +190,11 @@ func (i Intents) read(path string) (*Intent, error) {
 	if in.Schema > intentSchema {
 		return nil, fmt.Errorf("read open restore %s: %w", path, catalog.ErrNewer)
 	}
-	if in.Live == "" || in.In.OID == 0 {
-		return nil, fmt.Errorf("read open restore %s: it names no database", path)
+	switch {
+	case in.Kind == IntentMedia && filepath.IsAbs(in.Live) && filepath.IsAbs(in.In.Name) && filepath.IsAbs(in.In.Aside) && len(in.Moves) > 0:
+	case in.Kind == "" && in.Live != "" && in.In.OID != 0:
+	default:
+		return nil, fmt.Errorf("read open restore %s: it does not name what is exchanged", path)
 	}
 	return &in, nil
 }

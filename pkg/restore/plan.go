@@ -115,9 +115,13 @@ func (r *Result) took(name string, d time.Duration) {
 type SpaceError struct {
 	Dir        string
 	Need, Free int64
+	Media      bool // it is files that do not fit there
 }
 
 func (e *SpaceError) Error() string {
+	if e.Media {
+		return fmt.Sprintf("%d MB are free in %s, the files need %d MB", e.Free>>20, e.Dir, e.Need>>20)
+	}
 	return fmt.Sprintf("the server has %d MB free in %s, the database needs about %d MB", e.Free>>20, e.Dir, e.Need>>20)
 }
 

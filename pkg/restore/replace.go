@@ -105,7 +105,7 @@ func (o Options) planReplace(ctx context.Context, p *Plan) error {
 	p.Into, p.Run, p.started, p.Working = o.Live, run, run, cutover.Name(o.Live, cutover.Candidate, run)
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
-		err = &OpenError{o.Live, open.Started}
+		err = &OpenError{Live: o.Live, Since: open.Started}
 	}
 	if err != nil {
 		return err

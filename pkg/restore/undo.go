@@ -38,7 +38,7 @@ func PlanUndo(ctx context.Context, o Options) (UndoPlan, error) {
 	}
 	open, err := o.Intents.Open(ctx, o.Live)
 	if err == nil && open != nil {
-		err = &OpenError{o.Live, open.Started}
+		err = &OpenError{Live: o.Live, Since: open.Started}
 	}
 	if err != nil {
 		return p, err
