@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/ui"
+	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
 func newBackupShowCmd(app *App) *cobra.Command {
@@ -31,7 +33,8 @@ With -o json: the object of "backup list", and "manifest" (docs/format.md), "che
 "signature": null, or {"state", "fingerprint", "key", "user_id", "time", "problem"}. The
 state is good, unknown (by a key that is not accepted here), invalid (by one that was
 revoked or had expired), wrong, none or unchecked. Of a full set also "parts": [{"set",
-"good", "why"}].`,
+"good", "why"}]; of a media set "rehashed_within_30_days", the share of its files whose
+contents a verify has read since then, from 0 to 1.`,
 		Example: `  forgectl backup show
   forgectl backup show 20261123T020000Z
   forgectl backup show other/20261123T020000Z -o json`,
@@ -53,6 +56,7 @@ type shownSet struct {
 	Manifest  *catalog.Manifest `json:"manifest"`
 	Checks    []catalog.Check   `json:"checks"`
 	Parts     []shownPart       `json:"parts,omitempty"`
+	Rehashed  *float64          `json:"rehashed_within_30_days,omitempty"`
 }
 
 // shownPart is what a full set refers to.
@@ -88,10 +92,31 @@ func (a *App) showBackup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	read, err := a.rehashed(ctx, repo, s)
+	if err != nil {
+		return err
+	}
 	return a.show(result{
-		JSON: shownSet{l, showSignature(signature), s.Manifest, append([]catalog.Check{}, s.Checks...), parts},
-		Text: func(out *ui.Streams) error { return a.showTable(out, l, s, signature, parts) },
+		JSON: shownSet{l, showSignature(signature), s.Manifest, append([]catalog.Check{}, s.Checks...), parts, read},
+		Text: func(out *ui.Streams) error { return a.showTable(out, l, s, signature, parts, read) },
 	})
+}
+
+// rehashDays is how far back it counts that contents were read.
+const rehashDays = 30
+
+// rehashed is the share of the files of media sets whose contents were read lately,
+// by verifies of any set of the group.
+func (a *App) rehashed(ctx context.Context, repo *repository, s catalog.Set) (*float64, error) {
+	if s.Kind != catalog.KindMedia {
+		return nil, nil
+	}
+	sets, err := repo.List(ctx, s.Group)
+	if err != nil {
+		return nil, err
+	}
+	share := verify.Covered(sets, a.Now().AddDate(0, 0, -rehashDays))
+	return &share, nil
 }
 
 // partsOf looks at what a full set refers to. Without it the set is not good.
@@ -115,7 +140,7 @@ func partsOf(ctx context.Context, get func(context.Context, catalog.Ref) (catalo
 	return shown, nil
 }
 
-func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature provenance.Finding, parts []shownPart) error {
+func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature provenance.Finding, parts []shownPart, read *float64) error {
 	t := out.Table(ui.Column{Title: "FIELD"}, ui.Column{Title: "VALUE"})
 	row := func(field, value string) {
 		if value != "" {
@@ -135,6 +160,9 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature p
 			state = out.Bad(p.Why)
 		}
 		row("refers to", p.Set+"  "+state)
+	}
+	if read != nil {
+		row("rehashed", fmt.Sprintf("%.0f %% within %d days", 100**read, rehashDays))
 	}
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/bmad-forge/forgectl/pkg/archive"
 	"github.com/bmad-forge/forgectl/pkg/backup"
@@ -43,6 +44,9 @@ func mappings() []mapping {
 	return []mapping{
 		// What leaves an exchange open outweighs its causes.
 		{isA[*restore.UnfinishedError], exitCritical, func(err error) string {
+			if find[*restore.UnfinishedError](err).Media {
+				return "forgectl restore resume --media"
+			}
 			return "forgectl restore resume --database " + shellWord(find[*restore.UnfinishedError](err).Live)
 		}},
 		{isA[*job.TimeoutError], exitCritical, say("a longer --timeout")},
@@ -136,9 +140,13 @@ func mappings() []mapping {
 		{isA[*restore.AdminError], exitUnknown, say("name another database of the server, such as postgres: database.admin_url")},
 		{is(cutover.ErrOther), exitCritical, say("nothing was changed; look who else is at work, then run it again")},
 		{isA[*restore.OpenError], exitCritical, func(err error) string {
+			if find[*restore.OpenError](err).Media {
+				return "forgectl restore resume --media"
+			}
 			return "forgectl restore resume --database " + shellWord(find[*restore.OpenError](err).Live)
 		}},
 		{is(restore.ErrNothingKept), exitUnknown, say("forgectl restore drop-old --dry-run lists what restores left")},
+		{is(restore.ErrNoFilesKept), exitUnknown, say("forgectl restore drop-old --media --dry-run lists what restores left")},
 		{is(cutover.ErrBusy), exitCritical, say("nothing was changed; forgectl restore db --dry-run shows who is connected")},
 		{is(service.ErrUnavailable), exitUnknown, func(err error) string { return find[*service.UnavailableError](err).Hint }},
 		{is(service.ErrNotFound), exitUnknown, unitHint},
@@ -147,12 +155,27 @@ func mappings() []mapping {
 		{isA[*service.UnitError], exitCritical, unitHint},
 		{is(health.ErrURL), exitUnknown, say("forgectl config show health.url")},
 		{isA[*health.GateError], exitCritical, func(err error) string { return find[*health.GateError](err).Report.Hint }},
+		{is(media.ErrPath), exitUnknown, say("paths are relative to media.path: forgectl config show media.path")},
+		{is(media.ErrRemote), exitUnknown, say("run it where the repository is a directory")},
+		{is(restore.ErrNotInSet), exitUnknown, say("forgectl restore media --dry-run -o json lists what differs; forgectl backup list names other sets")},
+		{is(restore.ErrMediaExists), exitUnknown, say("choose another directory for --to")},
+		{isA[*restore.MountError], exitUnknown, say("restore beside it with --to DIR, and copy from there")},
+		{isA[*restore.PlaceError], exitUnknown, say("nothing was changed; --to DIR restores into another directory")},
+		{is(restore.ErrMediaDiffers), exitCritical, say("nothing was replaced; look at the disk and the kernel's log, then run it again")},
+		{is(verify.ErrNoDrill), exitUnknown, say("forgectl backup verify --level checksum")},
+		{is(verify.ErrNoSample), exitUnknown, say("forgectl backup verify media/latest --sample 5%")},
 		{is(restore.ErrOlderServer), exitCritical, say("restore into a server of that version or newer: forgectl config show database.admin_url")},
 
 		// Space.
 		{isA[*backup.SpaceError], exitCritical, say("free space in the repository: forgectl backup list; df -h")},
 		{isA[*verify.SpaceError], exitUnknown, say("set scratch_dir to a directory with more room")},
-		{isA[*restore.SpaceError], exitCritical, say("free space on the server, or restore into another one")},
+		{isA[*restore.SpaceError], exitCritical, func(err error) string {
+			if find[*restore.SpaceError](err).Media {
+				return "free space there, restore some paths, or into another directory: --to DIR"
+			}
+			return "free space on the server, or restore into another one"
+		}},
+		{is(syscall.ENOSPC), exitCritical, say("df -h; nothing was replaced")},
 	}
 }
 

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
@@ -48,6 +51,9 @@ func publishSets(ts *testscript.TestScript, neg bool, args []string) {
 
 func publishSet(c *catalog.Catalog, g catalog.Group, reference string) error {
 	ctx := context.Background()
+	if g.Kind == catalog.KindMedia {
+		return publishFile(ctx, c)
+	}
 	d, err := c.Begin(ctx, g)
 	if err != nil {
 		return err
@@ -66,5 +72,19 @@ func publishSet(c *catalog.Catalog, g catalog.Group, reference string) error {
 	}
 	m.Artifacts = []catalog.Artifact{{Name: b.Name}}
 	_, err = d.Publish(ctx, m)
+	return err
+}
+
+// publishFile publishes a media set of one file.
+func publishFile(ctx context.Context, c *catalog.Catalog) error {
+	dir, err := os.MkdirTemp("", "media")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte(strings.Repeat("x", 2000)), 0o600); err != nil {
+		return err
+	}
+	_, err = backup.Media(ctx, backup.MediaOptions{Source: dir, Catalog: c})
 	return err
 }

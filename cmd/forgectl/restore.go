@@ -18,12 +18,13 @@ import (
 func newRestoreCmd(app *App) *cobra.Command {
 	return newGroup("restore", "Bring backups back, and undo that",
 		`A backup is loaded beside what is there, compared, and only then put in its place.
-The old database is kept, and comes back by itself when the application is not well
-with the restored one.`,
+What was there is kept. An old database comes back by itself when the application is not
+well with the restored one.`,
 		`  forgectl restore db --dry-run
   forgectl restore db latest
+  forgectl restore media latest documents/contract.pdf
   forgectl restore undo`,
-		newRestoreDBCmd(app), newRestoreConfigCmd(app), newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
+		newRestoreDBCmd(app), newRestoreMediaCmd(app), newRestoreConfigCmd(app), newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
 }
 
 // steps shows the steps of an exchange on a terminal, one line each.

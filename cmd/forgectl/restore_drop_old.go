@@ -12,10 +12,10 @@ import (
 )
 
 func newRestoreDropOldCmd(app *App) *cobra.Command {
-	var dryRun bool
+	var dryRun, files bool
 	cmd := &cobra.Command{
 		Use:   "drop-old",
-		Short: "List and drop the databases that restores left beside the live one",
+		Short: "List and drop the databases, or files, that restores left",
 		Long: `Lists what restores of the database left: NAME_before_TIME (was live until a
 restore), NAME_failed_TIME (restored, but the application was not well with it),
 NAME_undone_TIME (was live until an undo) and NAME_restore_TIME (left by a restore
@@ -24,15 +24,26 @@ database (or --yes), they are dropped for good. A database is only dropped if it
 comment says that a restore left it, and nobody is connected to it; never the live
 one, and nothing while an interrupted restore is open.
 
+With --media it is the directories beside media.path: NAME_before_TIME,
+NAME_undone_TIME, and NAME_restore_TIME of a restore that died. One is only removed if
+the origin.json in it says that a restore left it.
+
 With -o json: {"dropped": [{"name", "role", "set", "bytes", "sessions", "dropped"}],
-"dry_run"}.`,
+"dry_run"}; "sessions" is for databases.`,
 		Example: `  forgectl restore drop-old --dry-run
-  forgectl restore drop-old`,
+  forgectl restore drop-old
+  forgectl restore drop-old --media`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
-		RunE:        func(cmd *cobra.Command, _ []string) error { return app.dropOld(cmd.Context(), dryRun) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if files {
+				return app.dropOldMedia(cmd.Context(), dryRun)
+			}
+			return app.dropOld(cmd.Context(), dryRun)
+		},
 	}
 	databaseFlag(app, cmd)
+	mediaFlag(cmd, &files)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list them, drop nothing")
 	return cmd
 }

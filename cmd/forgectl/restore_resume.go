@@ -13,6 +13,7 @@ import (
 )
 
 func newRestoreResumeCmd(app *App) *cobra.Command {
+	var files bool
 	cmd := &cobra.Command{
 		Use:   "resume",
 		Short: "End a restore whose process died",
@@ -23,17 +24,29 @@ been all the time: the units are started again, and the restored database is dro
 When they were, the units are started and the health check is asked; the old database
 comes back when the application is not well. The same for an undo.
 
+With --media it ends a restore of files, or an undo: when nothing has changed places yet,
+what was live stays and the restored files are removed; otherwise the rest of the paths
+is exchanged too.
+
 Without such a record there is nothing to do, and nothing is said.
 
-With -o json: {"database", "action", "stage", "outcome", "live"}; outcome is finished,
-undone or nothing open, live is restored, old or other.`,
+With -o json: {"database", "action", "stage", "outcome", "live"}, with --media
+"directory" in place of "database"; outcome is finished, undone or nothing open, live is
+restored, old or other.`,
 		Example: `  forgectl doctor
-  forgectl restore resume`,
+  forgectl restore resume
+  forgectl restore resume --media`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
-		RunE:        func(cmd *cobra.Command, _ []string) error { return app.resumeRestore(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if files {
+				return app.resumeMedia(cmd.Context())
+			}
+			return app.resumeRestore(cmd.Context())
+		},
 	}
 	databaseFlag(app, cmd)
+	mediaFlag(cmd, &files)
 	return cmd
 }
 

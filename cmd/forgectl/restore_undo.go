@@ -12,10 +12,10 @@ import (
 )
 
 func newRestoreUndoCmd(app *App) *cobra.Command {
-	var dryRun bool
+	var dryRun, files bool
 	cmd := &cobra.Command{
 		Use:   "undo",
-		Short: "Go back to the database that the last restore moved aside",
+		Short: "Go back to the database, or the files, from before the last restore",
 		Long: `Puts the database that was live before the last restore (NAME_before_TIME) back into
 its place. The units that run are stopped, the names are swapped in one transaction,
 the units are started, and the health check is asked: when the application is not well,
@@ -23,15 +23,27 @@ that is a WARNING, and nothing is put back. What was live is kept as NAME_undone
 what was written to it since the restore is only there. Undoing an undo goes forward
 again. The plan is shown first, and the name of the database has to be typed (or --yes).
 
+With --media it is the files of media.path that go back: what the last restore kept in
+NAME_before_TIME changes places again with what is live, which is kept in
+NAME_undone_TIME. No unit is stopped.
+
 With -o json: {"database", "back", "kept", "downtime_seconds", "gap_seconds",
-"sessions_ended", "dry_run"}.`,
+"sessions_ended", "dry_run"}; with --media {"directory", "paths", "back", "kept",
+"dry_run"}.`,
 		Example: `  forgectl restore undo --dry-run
-  forgectl restore undo`,
+  forgectl restore undo
+  forgectl restore undo --media`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
-		RunE:        func(cmd *cobra.Command, _ []string) error { return app.undoRestore(cmd.Context(), dryRun) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if files {
+				return app.undoMedia(cmd.Context(), dryRun)
+			}
+			return app.undoRestore(cmd.Context(), dryRun)
+		},
 	}
 	databaseFlag(app, cmd)
+	mediaFlag(cmd, &files)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the plan, change nothing")
 	return cmd
 }

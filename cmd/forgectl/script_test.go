@@ -71,6 +71,7 @@ func scripts(dir string, more func(env *testscript.Env) error) testscript.Params
 			"signal":   sendSignal,
 			"sql":      runSQL,
 			"sets":     publishSets,
+			"mediaset": publishMedia,
 			"systemd":  installSystemctl,
 			"expired":  writeExpiredKey,
 		},

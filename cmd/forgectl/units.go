@@ -89,9 +89,17 @@ func (a *App) intents() restore.Intents {
 
 // restoreLock is the lock of everything that exchanges one live database.
 func (a *App) restoreLock(database string) (string, error) {
+	return a.stateLock("restore-" + catalog.EscapeName(database))
+}
+
+// mediaLock is the lock of everything that exchanges live files.
+func (a *App) mediaLock() (string, error) { return a.stateLock("media-restore") }
+
+// stateLock is a lock of this host.
+func (a *App) stateLock(name string) (string, error) {
 	dir := filepath.Join(a.loaded.StateDir, "locks")
 	if err := atomicfile.MkdirAll(dir, 0o700); err != nil {
 		return "", withCode(exitUnknown, fmt.Errorf("make %s: %w", dir, plainPath(err)))
 	}
-	return filepath.Join(dir, "restore-"+catalog.EscapeName(database)+".lock"), nil
+	return filepath.Join(dir, name+".lock"), nil
 }

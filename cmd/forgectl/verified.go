@@ -46,11 +46,7 @@ func (a *App) verifySets(ctx context.Context, run *job.Run, o verify.Options, se
 		if r.done[s.Ref] {
 			continue
 		}
-		one := o
-		if several && s.Kind == catalog.KindMedia && o.Level == catalog.LevelDrill {
-			one.Level = catalog.LevelDecode // who asks for all means as far as each can go
-		}
-		v, err := verify.Verify(ctx, one, s)
+		v, err := verify.Verify(ctx, suited(o, s, several), s)
 		for _, part := range v.Parts {
 			r.add(part)
 		}
@@ -93,6 +89,9 @@ func (r *verifications) add(v verify.Verdict) {
 		Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
 		Signature: showSignature(v.Signature),
 	}
+	if v.OK && s.Kind == catalog.KindMedia {
+		one.compared = things(int(v.Hashed), "file") + ", " + ui.Bytes(v.HashedBytes) + " read"
+	}
 	for _, d := range v.Damage {
 		one.Problems = append(one.Problems, d.Error())
 		var damage *catalog.DamageError
@@ -133,6 +132,18 @@ type foundFiles struct {
 // String is "12 of 12 named files there, 3 that nobody names".
 func (f *foundFiles) String() string {
 	return fmt.Sprintf("%s of %s named files are there, %s are named by nobody", ui.Count(f.Named-f.Missing), ui.Count(f.Named), ui.Count(f.Orphans))
+}
+
+// suited are the options for one set among several of all kinds: what is only for
+// files, or only for databases, does not keep the others from being looked at.
+func suited(o verify.Options, s catalog.Set, several bool) verify.Options {
+	if several && s.Kind == catalog.KindMedia && o.Level == catalog.LevelDrill {
+		o.Level = catalog.LevelDecode // who asks for all means as far as each can go
+	}
+	if several && s.Kind != catalog.KindMedia {
+		o.Sample = 0
+	}
+	return o
 }
 
 // compared is what a drill has compared.

@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/media"
@@ -83,6 +87,11 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 		v.Hashed, v.HashedBytes = done.Hashed, done.HashedBytes
 		return stored.Classify(err)
 	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
+		if _, statErr := os.Stat(filepath.Dir(dir)); statErr == nil { // else the set has just been removed
+			err = &catalog.DamageError{Ref: v.Set.Ref, Artifact: media.TreeName, Kind: catalog.DamageMissing}
+		}
+	}
 	if errors.Is(err, catalog.ErrDamaged) {
 		v.Damage, v.Level = append(v.Damage, err), o.Level
 		return nil
