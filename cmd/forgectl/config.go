@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -170,28 +171,34 @@ type checkedConfig struct {
 	File     string           `json:"file"` // empty: none was read
 	OK       bool             `json:"ok"`
 	Problems []config.Problem `json:"problems"`
+	Proposed []string         `json:"proposed_columns"`
 }
 
 func newConfigCheckCmd(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Find mistakes in the configuration without contacting anything",
+		Short: "Find mistakes in the configuration",
 		Long: `Reads the configuration as every other command does and looks for what can be
 judged on this machine alone: directories that are missing, secret files that
-others can read, settings that contradict each other. No server is contacted and
-nothing is changed. A problem that makes operations fail ends in exit code 3, one
-that only deserves a look in 1.
+others can read, settings that contradict each other. Nothing is changed. A problem
+that makes operations fail ends in exit code 3, one that only deserves a look in 1.
 
-With -o json: {"file", "ok", "problems": [{"key", "message", "hint", "failed"}]}.`,
+Where media.path is there and media.columns is not set, the database is asked, if it
+answers within seconds, which columns of text have values that name files below
+media.path: they are proposed. That is no problem, and neither is a database that does
+not answer.
+
+With -o json: {"file", "ok", "problems": [{"key", "message", "hint", "failed"}],
+"proposed_columns": []}.`,
 		Example: `  forgectl config check
   forgectl config check --config ./forgectl.yaml -o json`,
 		Annotations: codes(exitOK, exitWarning),
 		Args:        cobra.NoArgs,
-		RunE:        func(*cobra.Command, []string) error { return app.checkConfig() },
+		RunE:        func(cmd *cobra.Command, _ []string) error { return app.checkConfig(cmd.Context()) },
 	}
 }
 
-func (a *App) checkConfig() error {
+func (a *App) checkConfig(ctx context.Context) error {
 	loaded, err := a.Config()
 	if err != nil {
 		return err
@@ -205,11 +212,13 @@ func (a *App) checkConfig() error {
 			worst = exitWarning
 		}
 	}
-	checked := checkedConfig{loaded.File, len(problems) == 0, append([]config.Problem{}, problems...)}
+	proposed := a.proposeColumns(ctx)
+	checked := checkedConfig{loaded.File, len(problems) == 0, append([]config.Problem{}, problems...), proposed}
 	err = a.show(result{JSON: checked, Text: func(s *ui.Streams) error {
 		if len(problems) == 0 {
-			_, err := fmt.Fprintf(s.Out, "%s\t%s\n", s.Good("ok"), ui.Printable(checkedFile(loaded.File)))
-			return err
+			if _, err := fmt.Fprintf(s.Out, "%s\t%s\n", s.Good("ok"), ui.Printable(checkedFile(loaded.File))); err != nil {
+				return err
+			}
 		}
 		t := s.Table(ui.Column{Title: "STATE"}, ui.Column{Title: "KEY"}, ui.Column{Title: "PROBLEM"}, ui.Column{Title: "HINT"})
 		for _, p := range problems {
@@ -218,6 +227,9 @@ func (a *App) checkConfig() error {
 				state = s.Bad("failed")
 			}
 			t.Row(state, p.Key, p.Msg, p.Hint)
+		}
+		if len(proposed) > 0 {
+			t.Row("proposal", "media.columns", "these columns name files below media.path", "media: {columns: ["+strings.Join(proposed, ", ")+"]}")
 		}
 		return t.Flush()
 	}})

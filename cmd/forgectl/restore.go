@@ -24,7 +24,8 @@ well with the restored one.`,
   forgectl restore db latest
   forgectl restore media latest documents/contract.pdf
   forgectl restore undo`,
-		newRestoreDBCmd(app), newRestoreMediaCmd(app), newRestoreConfigCmd(app), newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
+		newRestoreDBCmd(app), newRestoreMediaCmd(app), newRestoreConfigCmd(app), newRestoreFullCmd(app),
+		newRestoreUndoCmd(app), newRestoreDropOldCmd(app), newRestoreResumeCmd(app))
 }
 
 // steps shows the steps of an exchange on a terminal, one line each.

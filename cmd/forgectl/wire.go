@@ -110,7 +110,12 @@ func (r *repository) take(name string) (release func() error, err error) {
 	if err != nil || path == "" {
 		return func() error { return nil }, err
 	}
-	l, err := lock.Acquire(path, lock.Holder{User: userName(), Operation: "backup prune"})
+	return holdLock(path, "backup prune")
+}
+
+// holdLock holds a lock alone until it is released.
+func holdLock(path, operation string) (release func() error, err error) {
+	l, err := lock.Acquire(path, lock.Holder{User: userName(), Operation: operation})
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,10 @@ type Options struct {
 	// and nothing has been changed; ConfirmUndo the same of Undo. An error ends it there.
 	Confirm     func(context.Context, Plan) error
 	ConfirmUndo func(context.Context, UndoPlan) error
+	// Ready, if set, is called by Replace when the restored database is loaded and compared, and nothing has been put into
+	// service: what is to come into service with it goes there now, before units are started with both. An error drops
+	// the restored database.
+	Ready func(context.Context) error
 	// Report hears each step of an exchange before it is taken.
 	Report func(step, detail string)
 

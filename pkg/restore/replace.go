@@ -77,6 +77,11 @@ func Replace(ctx context.Context, o Options) (Result, error) {
 		}
 		return r, err
 	}
+	if o.Ready != nil {
+		if err := o.Ready(ctx); err != nil {
+			return r, errors.Join(err, candidate.Drop(context.WithoutCancel(ctx)))
+		}
+	}
 	if err := o.intoService(ctx, &r, candidate); err != nil {
 		return r, err
 	}

@@ -272,6 +272,14 @@ func TestReplaceFails(t *testing.T) {
 		{"the operator says no", func(s *service) {
 			s.o.Confirm = func(context.Context, restore.Plan) error { return broken }
 		}, nil, func(err error) bool { return errors.Is(err, broken) }},
+		{"what should come with it does not", func(s *service) {
+			s.o.Ready = func(context.Context) error {
+				if s.is(candidateOf(s.t, s)) != "restored" || s.is(s.live) != "old" {
+					s.t.Error("called before the restored database was loaded, or after it was live")
+				}
+				return broken
+			}
+		}, nil, func(err error) bool { return errors.Is(err, broken) }},
 		{"the unit does not stop", func(s *service) { s.app.failStop = broken }, nil, func(err error) bool { return errors.Is(err, broken) }},
 		{"the unit does not start", func(s *service) {
 			s.o.Step = func(name string) {
