@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -419,17 +418,4 @@ func (r *fullRestore) shown(done restore.Result) result {
 		_, err := fmt.Fprintln(s.Out, text)
 		return err
 	}}
-}
-
-// errPart is a part that this forgectl cannot restore.
-var errPart = errors.New("this forgectl cannot restore sets of this kind")
-
-// part is how a set beside the database's comes back.
-func (r *fullRestore) part(s catalog.Set) (restorePart, error) {
-	switch s.Kind {
-	case catalog.KindConfig:
-		return &configPart{r: r, set: s}, nil
-	}
-	err := withCode(exitUnknown, fmt.Errorf("%s: %w", s.Ref, errPart))
-	return nil, withHint(err, "leave it out: --without %s; it can be recovered by hand: its RECOVER.md says how", s.Kind)
 }

@@ -11,6 +11,61 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
+// part is how a set beside the database's comes back.
+func (r *fullRestore) part(s catalog.Set) (restorePart, error) {
+	switch s.Kind {
+	case catalog.KindMedia:
+		return &mediaPart{r: r, set: s}, nil
+	case catalog.KindConfig:
+		return &configPart{r: r, set: s}, nil
+	}
+	return nil, unknown("%s refers to %s, and this forgectl cannot restore sets of that kind", r.set.Ref, s.Ref)
+}
+
+// mediaPart exchanges the live files.
+type mediaPart struct {
+	r       *fullRestore
+	set     catalog.Set
+	options restore.MediaOptions
+	done    restore.MediaResult
+}
+
+func (p *mediaPart) lock() (string, error) { return p.r.app.mediaLock() }
+
+func (p *mediaPart) plan(ctx context.Context) (err error) {
+	if p.options, _, err = p.r.app.mediaOptions(p.r.run); err != nil {
+		return err
+	}
+	p.options.Catalog, p.options.Set = p.r.repo.Catalog, p.set
+	if p.options.Provenance, err = p.r.app.Provenance(); err == nil {
+		p.done.MediaPlan, err = restore.PlanMedia(ctx, p.options)
+	}
+	if err != nil {
+		return fmt.Errorf("files of %s: %w", p.set.Ref, err)
+	}
+	return nil
+}
+
+func (p *mediaPart) showPlan(s *ui.Streams) error { return mediaPlanTable(s, p.done.MediaPlan) }
+
+func (p *mediaPart) words() string { return "the directory " + p.done.Live }
+
+func (p *mediaPart) run(ctx context.Context) (err error) {
+	if p.done, err = restore.Media(ctx, p.options); err != nil {
+		return fmt.Errorf("files of %s: %w", p.set.Ref, err)
+	}
+	return nil
+}
+
+func (p *mediaPart) undo() string {
+	if p.done.Kept == "" {
+		return ""
+	}
+	return "forgectl restore undo --media"
+}
+
+func (p *mediaPart) shown(dryRun bool) result { return restoredMedia(p.r.run, p.done, dryRun) }
+
 // configPart brings back the configuration files.
 type configPart struct {
 	r       *fullRestore

@@ -2,8 +2,11 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
@@ -22,18 +25,28 @@ CREATE TABLE forge_logo (image text);
 INSERT INTO forge_logo VALUES ('link.png');
 `
 
-// fullSet is a recovery point of a database and a configuration file, in a repository of its own.
+// fullSet is a recovery point of a database, some files and a configuration file, in a repository of its own.
 func fullSet(t testing.TB) (c *catalog.Catalog, dir string, full catalog.Set) {
 	t.Helper()
 	dir = t.TempDir()
 	c = open(t, dir)
 	conf := filepath.Join(t.TempDir(), "nginx.conf")
 	must(t, os.WriteFile(conf, []byte("server {}\n"), 0o644))
+	media := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(media, "a"), 0o755))
+	for _, name := range []string{"a/one.pdf", "a/two.pdf", "a/nobody.pdf"} {
+		must(t, os.WriteFile(filepath.Join(media, name), []byte(name), 0o644))
+	}
+	must(t, os.Symlink("a/one.pdf", filepath.Join(media, "link.png")))
 	runner := scratchtest.Runner()
 	e := scratchtest.Database(t, documents)
 	r, err := backup.Full(t.Context(), backup.FullOptions{Catalog: c, Parts: []backup.FullPart{
 		{Name: "database", Backup: func(ctx context.Context) (catalog.Set, error) {
 			r, err := backup.Database(ctx, backup.DatabaseOptions{Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}})
+			return r.Set, err
+		}},
+		{Name: "media", Backup: func(ctx context.Context) (catalog.Set, error) {
+			r, err := backup.Media(ctx, backup.MediaOptions{Catalog: c, Source: media})
 			return r.Set, err
 		}},
 		{Name: "config", Backup: func(ctx context.Context) (catalog.Set, error) {
@@ -68,8 +81,8 @@ func TestFullDamage(t *testing.T) {
 	}
 	parts, err := catalog.Parts(t.Context(), full, c.Get)
 	must(t, err)
-	config := filepath.Join(dir, filepath.FromSlash(parts[1].Ref.Dir()))
-	artifact := filepath.Join(config, parts[1].Set.Manifest.Artifacts[0].Name)
+	config := filepath.Join(dir, filepath.FromSlash(parts[2].Ref.Dir()))
+	artifact := filepath.Join(config, parts[2].Set.Manifest.Artifacts[0].Name)
 	data, err := os.ReadFile(artifact)
 	must(t, err)
 	data[len(data)/2] ^= 1
@@ -83,14 +96,50 @@ func TestFullDamage(t *testing.T) {
 		}
 		return problems
 	}
-	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": damage in "+parts[1].Ref.String() {
+	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": damage in "+parts[2].Ref.String() {
 		t.Errorf("damaged: %q", got)
 	}
 	must(t, os.RemoveAll(config))
-	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": "+parts[1].Ref.String()+" is missing" {
+	if got := look(); len(got) != 1 || got[0] != full.Ref.String()+": "+parts[2].Ref.String()+" is missing" {
 		t.Errorf("missing: %q", got)
 	}
 	if after, err := c.Get(t.Context(), full.Ref); err != nil || after.Failed() == nil {
 		t.Errorf("not recorded: %v", err)
+	}
+}
+
+// Promise: a drill of a full set examines every part, with a verdict beside each, and finds by the restored database which
+// files are missing from the media set; the sets stay good.
+func TestFullDrill(t *testing.T) {
+	t.Parallel()
+	c, _, full := fullSet(t)
+	v, err := verify.Verify(t.Context(), fullOptions(t, c, catalog.LevelDrill, "forge_document.file", "forge_logo.image", "forge_logo.gone"), full)
+	if err != nil || !v.OK || len(v.Parts) != 3 {
+		t.Fatalf("%v, %+v", err, v)
+	}
+	if v.Parts[0].Level != catalog.LevelDrill || v.Parts[1].Level == catalog.LevelDrill || v.Parts[2].Level == catalog.LevelDrill {
+		t.Errorf("levels %s, %s, %s", v.Parts[0].Level, v.Parts[1].Level, v.Parts[2].Level)
+	}
+	missing := []string{`forge_document.file: "../secret"`, `forge_document.file: "a"`, `forge_document.file: "a/gone.pdf"`}
+	slices.Sort(v.Files.Names)
+	if f := v.Files; f.Named != 6 || f.Missing != 3 || f.Orphans != 1 || !slices.Equal(f.Names, missing) {
+		t.Errorf("files %+v", f)
+	}
+	var files *verify.FilesError
+	if !errors.As(v.Files.Err(), &files) || !strings.Contains(files.Error(), "3 of 6 files") {
+		t.Errorf("error %v", v.Files.Err())
+	}
+	if len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "media.columns: read forge_logo.gone: no such column") {
+		t.Errorf("warnings %q", v.Warnings)
+	}
+	again, err := c.Get(t.Context(), full.Ref)
+	must(t, err)
+	if check := again.LastCheck(catalog.LevelDrill); check == nil || len(check.Problems) != 1 {
+		t.Errorf("recorded: %+v", check)
+	}
+	parts, err := catalog.Parts(t.Context(), again, c.Get)
+	must(t, err)
+	if whole, why := catalog.Whole(again, parts); !whole || parts[0].Set.LastCheck(catalog.LevelDrill) == nil || parts[2].Set.LastCheck(catalog.LevelDecode) == nil {
+		t.Errorf("afterwards: %v %s", whole, why)
 	}
 }
