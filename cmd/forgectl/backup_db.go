@@ -228,7 +228,7 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 
 // sizes is "12.3 MiB, 4.2 times smaller than the dump".
 func sizes(bytes, raw int64) string {
-	if raw <= 0 || bytes <= 0 {
+	if bytes <= 0 || raw < bytes { // most of it is not packed, such as a tree of files
 		return ui.Bytes(bytes)
 	}
 	return fmt.Sprintf("%s (%.1f times smaller)", ui.Bytes(bytes), float64(raw)/float64(bytes))

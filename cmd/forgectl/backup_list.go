@@ -224,7 +224,7 @@ func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
 		ui.Column{Title: "ROWS", Right: true}, ui.Column{Title: "SEALED TO"}, ui.Column{Title: "VERIFIED"}, ui.Column{Title: "STATE"})
 	for _, l := range sets {
 		ratio, rows := "", ""
-		if l.RawBytes > 0 && l.Bytes > 0 {
+		if l.Bytes > 0 && l.RawBytes >= l.Bytes {
 			ratio = fmt.Sprintf("%.1f", float64(l.RawBytes)/float64(l.Bytes))
 		}
 		if l.Tables > 0 {

@@ -214,7 +214,11 @@ func (a *App) showManifest(row func(field, value string), m *catalog.Manifest, l
 		row("warning", w)
 	}
 	for _, f := range m.Artifacts {
-		row("file", f.Name+"  "+ui.Bytes(f.Bytes)+"  sha256 "+f.SHA256)
+		sum := ""
+		if f.SHA256 != "" { // a tree of files has an index instead
+			sum = "  sha256 " + f.SHA256
+		}
+		row("file", f.Name+"  "+ui.Bytes(f.Bytes)+sum)
 	}
 	if f := m.Fingerprint; f != nil {
 		for _, table := range f.Tables {

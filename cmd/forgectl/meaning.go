@@ -175,7 +175,7 @@ func mappings() []mapping {
 			}
 			return "free space on the server, or restore into another one"
 		}},
-		{is(syscall.ENOSPC), exitCritical, say("df -h; nothing was replaced")},
+		{is(syscall.ENOSPC), exitCritical, say("df -h shows which file system is full: make room there, then run it again")},
 	}
 }
 

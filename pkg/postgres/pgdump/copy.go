@@ -45,10 +45,8 @@ func (l Loader) loadRowsOf(ctx context.Context, r io.Reader) ([]Said, error) {
 	var head bytes.Buffer
 	buffered := bufio.NewReaderSize(io.TeeReader(r, &head), 64<<10)
 	toc, a, err := readTOC(buffered)
-	if err != nil {
-		return nil, err
-	}
-	if !toc.onlyRows() {
+	// What cannot be read here is for pg_restore to judge, which may be newer.
+	if err != nil || !toc.onlyRows() {
 		return l.run(ctx, archive{stream: io.MultiReader(&head, r)}, l.Only, 1)
 	}
 	// What is buffered already, and then the stream without a second copy.
