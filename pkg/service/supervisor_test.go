@@ -116,12 +116,13 @@ startsecs=1
 	}
 	// What a program has said reaches supervisord's log a moment after its end.
 	var e *service.StartError
-	for range 20 {
+	for range 100 {
 		err = service.StartAll(ctx, m, []string{"broken", "web"}, quick)
 		e = startError(t, err)
 		if len(e.Failed) == 1 && len(e.Failed[0].Lines) > 0 {
 			break
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	equal(t, "up", e.Up, []string{"web"})
 	if len(e.Failed) != 1 || e.Failed[0].State != service.Failed || e.Failed[0].Hint == "" ||

@@ -239,11 +239,13 @@ func TestUnreadable(t *testing.T) {
 	_, errList := s.List(t.Context(), "set")
 	_, errOpen := s.Open(t.Context(), "set/blob")
 	_, errStat := s.Stat(t.Context(), "set/blob")
-	for what, err := range map[string]error{"List": errList, "Open": errOpen, "Stat": errStat, "Put": put(t, s, "set/new", "x"), "Delete": s.Delete(t.Context(), "set")} {
+	for what, err := range map[string]error{"List": errList, "Open": errOpen, "Stat": errStat, "Put": put(t, s, "set/new", "x")} {
 		if !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	// What is ours can be removed, whatever its mode: a tree of files has directories that nobody may write to.
+	must(t, s.Delete(t.Context(), "set"))
 }
 
 func Example() {
