@@ -334,7 +334,8 @@ func TestSessionEnded(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, query, says string }{
 		{"guard", "SELECT 1", "the session that holds the snapshot was lost"},
-		{"pg_dump", "COPY public.large%", `pg_dump: exit status 1: error: Dumping the contents of table "large" failed: PQgetCopyData() failed: Error message from server: `},
+		// Which of libpq's calls meets the end, and with which words, depends on how far the rows came.
+		{"pg_dump", "COPY public.large%", `pg_dump: exit status 1: error: Dumping the contents of table "large" failed: PQget`},
 		// Between two statements only the next write notices, and then the server's words cannot be read any more.
 		{"count", "SELECT count(*)%FROM ONLY%", "take fingerprint: "},
 	} {
