@@ -27,9 +27,7 @@ func (r *Runner) History(ctx context.Context, limit int) ([]Record, error) {
 		return nil, fmt.Errorf("list history: %w", err)
 	}
 	slices.Reverse(ids)
-	if limit > 0 && len(ids) > limit {
-		ids = ids[:limit]
-	}
+	ids = newest(ids, limit)
 	records := make([]Record, 0, len(ids))
 	for _, id := range ids {
 		if ctx.Err() != nil {
@@ -44,9 +42,24 @@ func (r *Runner) History(ctx context.Context, limit int) ([]Record, error) {
 		}
 		records = append(records, rec)
 	}
-	// Ids only know the second.
 	slices.SortStableFunc(records, func(a, b Record) int { return b.Started.Compare(a.Started) })
+	if limit > 0 && len(records) > limit {
+		records = records[:limit]
+	}
 	return records, nil
+}
+
+// newest cuts ids, the newest first, to at least limit. Ids only know the second: which of those that share the second
+// of the last one are the newest is known by the records, so that all of them stay.
+func newest(ids []string, limit int) []string {
+	if limit <= 0 || len(ids) <= limit {
+		return ids
+	}
+	last, _, _ := strings.Cut(ids[limit-1], "-")
+	for limit < len(ids) && strings.HasPrefix(ids[limit], last+"-") {
+		limit++
+	}
+	return ids[:limit]
 }
 
 // Get returns one record; [ErrNotFound] when there is none.

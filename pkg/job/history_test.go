@@ -46,6 +46,31 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// Runs of the same second come in the order in which they began, whatever their names and pids sort like, also when only
+// the newest are asked for.
+func TestHistorySameSecond(t *testing.T) {
+	r := newRunner(t)
+	for i, operation := range []string{"restore db", "backup prune", "history", "backup db"} {
+		r.Now = func() time.Time { return clock.Add(time.Duration(i) * time.Millisecond) }
+		if _, err := r.Do(t.Context(), Spec{Operation: operation, Target: fmt.Sprint(i)}, nothing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for limit, want := range map[int]string{0: "3210", 1: "3", 2: "32", 3: "321"} {
+		got, err := r.History(t.Context(), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets := ""
+		for _, rec := range got {
+			targets += rec.Target
+		}
+		if targets != want {
+			t.Errorf("History(%d) = %s, want %s", limit, targets, want)
+		}
+	}
+}
+
 // A damaged record is listed as such and hides no other; what is no record is
 // ignored.
 func TestHistoryDamage(t *testing.T) {
