@@ -22,7 +22,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-.PHONY: help setup build demo bench test test-long check generate install uninstall clean
+.PHONY: help setup servers build demo bench test test-long check generate install uninstall clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ help: ## Explain the targets
 
 setup: ## Install the Debian packages that demo and tests use, where missing
 	@scripts/setup
+
+servers: setup ## Fetch PostgreSQL servers of other majors for the tests, where missing
+	@scripts/servers/install
 
 build: ## Build bin/forgectl, one static binary
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/forgectl ./cmd/forgectl
@@ -44,10 +47,10 @@ bin/demoapp:
 bench: setup build ## Measure against what forgectl replaces: medians and ratios (GROUP=database RUNS=5)
 	@go run -buildvcs=false ./scripts/bench --runs $${RUNS:-5} $${GROUP:-}
 
-test: setup ## All tests, with real servers and the race detector
+test: servers ## All tests, with real servers and the race detector
 	@scripts/test
 
-test-long: setup ## The tests and those that are too long for every day (build tag long)
+test-long: servers ## The tests and those that are too long for every day (build tag long)
 	@TEST_TAGS=long TEST_TIMEOUT=$${TEST_TIMEOUT:-3h} PACKAGE_TIMEOUT=2h scripts/test
 
 check: ## Format, vet, linters, vulnerabilities, generated files, go.mod

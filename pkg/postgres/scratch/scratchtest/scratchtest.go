@@ -63,6 +63,10 @@ func Run(m *testing.M) int {
 	if shared.dir != "" {
 		_ = os.RemoveAll(shared.dir)
 	}
+	if err := stopMajors(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
 	return code
 }
 
