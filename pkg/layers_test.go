@@ -69,6 +69,7 @@ var layers = map[string]int{
 
 	"postgres/scratch/scratchtest": domain,
 	"rediscache":                   domain,
+	"rediscache/redistest":         domain,
 	"service":                      domain,
 	"service/servicetest":          domain,
 

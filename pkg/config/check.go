@@ -26,6 +26,7 @@ func (l *Loaded) Check() []Problem {
 	l.checkDirectories(&p)
 	l.checkFiles(&p)
 	l.checkDatabase(&p)
+	l.checkRedis(&p)
 	l.checkSealing(&p)
 	l.checkRest(&p)
 	return p
@@ -148,6 +149,19 @@ func (l *Loaded) checkDatabase(p *problems) {
 	}
 	if info.host != "" && !local(info.host) && !l.row("database.admin_url").set {
 		p.warn("database.admin_url", "", "database.url names the host %s, but restores would go to the local server", info.host)
+	}
+}
+
+func (l *Loaded) checkRedis(p *problems) {
+	r := l.Redis
+	if r.PasswordFile != "" && r.PasswordCommand != "" {
+		p.fail("redis.password_command", "", "password_file is set too: only one of them can be meant")
+	}
+	if len(secretsIn(r.URL)) > 0 && (r.PasswordFile != "" || r.PasswordCommand != "") {
+		p.fail("redis.url", "", "it holds a password, and password_file or password_command is set too: only one of them can be meant")
+	}
+	if r.KeyFile != "" && r.CertFile == "" {
+		p.fail("redis.key_file", "", "cert_file is not set: a key alone proves nothing")
 	}
 }
 

@@ -135,10 +135,17 @@ type Health struct {
 
 // Redis is the application's cache.
 type Redis struct {
-	URL       string // may hold a password; empty: there is none
-	KeyPrefix string
-	Version   int
-	Warm      []string
+	URL                  string // may hold a password; empty: there is none
+	PasswordFile         string
+	PasswordCommand      string
+	SentinelPasswordFile string
+	CAFile               string
+	CertFile             string
+	KeyFile              string
+	KeyPrefix            string
+	Version              int
+	FlushAfterRestore    bool
+	Warm                 []string
 }
 
 // Hooks are shell commands around every operation.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -168,6 +169,21 @@ func serviceURL(p *string, schemes ...string) *value {
 			return fmt.Errorf("want %s", v.want)
 		}
 		return setLine(p, s)
+	}
+	return v
+}
+
+// redisURL is where Redis is, or empty. What else must be so is for its client to say.
+func redisURL(p *string) *value {
+	schemes := []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"}
+	v := optional(p)
+	v.want, v.url = "a URL that begins with redis:// ("+strings.Join(schemes, ", ")+")", true
+	v.put = func(in []string) error {
+		scheme, rest, _ := strings.Cut(in[0], "://")
+		if in[0] != "" && (!slices.Contains(schemes, scheme) || rest == "" || strings.HasPrefix(rest, "/") != (scheme == "unix") && !strings.Contains(rest, "@")) {
+			return fmt.Errorf("want %s", v.want)
+		}
+		return setLine(p, in[0])
 	}
 	return v
 }

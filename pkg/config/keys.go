@@ -16,17 +16,9 @@ func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
 		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
-		mediaKeys(c, s), configFileKeys(c, s), serviceKeys(c), later(redisKeys(c)), hookKeys(&c.Hooks),
+		mediaKeys(c, s), configFileKeys(c, s), serviceKeys(c), redisKeys(c, s), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
-	}
-	return rows
-}
-
-// later marks settings that have their name and place already, but nothing that uses them.
-func later(rows []*key) []*key {
-	for _, k := range rows {
-		k.later = true
 	}
 	return rows
 }
@@ -224,17 +216,32 @@ func serviceKeys(c *Config) []*key {
 	}
 }
 
-func redisKeys(c *Config) []*key {
+func redisKeys(c *Config, s site) []*key {
+	r := &c.Redis
 	return []*key{
 		{name: "redis", doc: `The application's cache.`},
-		{name: "redis.url", value: serviceURL(&c.Redis.URL, "redis", "rediss", "unix"), def: "redis://localhost:6379/0",
+		{name: "redis.url", value: redisURL(&r.URL), def: "redis://localhost:6379/0",
 			env: []variable{{name: "REDIS_URL"}},
-			doc: `How Redis is reached, with the number of its database at the end. Empty: there is none.`},
-		{name: "redis.key_prefix", value: optional(&c.Redis.KeyPrefix), def: "",
-			doc: `KEY_PREFIX in the application's CACHES setting. Only keys that begin with it are the application's own.`},
-		{name: "redis.version", value: number(&c.Redis.Version, 0, 1<<31-1), def: "1",
+			doc: `How Redis is reached, with the number of its database at the end: redis://[USER@]HOST[:PORT]/DB, rediss:// for TLS, unix:///PATH?db=DB for a socket, redis+sentinel://HOST[:PORT],HOST[:PORT]/MASTER/DB for the master that Sentinel knows (rediss+sentinel:// with TLS). Empty: there is none. Keep the password out of here, in password_file; a configuration file that holds one must have mode 0600. Without it and without password_file, the variables REDIS_PASSWORD and REDISCLI_AUTH are asked.`},
+		{name: "redis.password_file", value: optionalPath(&r.PasswordFile, s.home), def: "", secret: true,
+			doc: `A file that holds nothing but the password for redis.url, mode 0600.`},
+		{name: "redis.password_command", value: command(&r.PasswordCommand), def: "",
+			doc: `A shell command that prints the password for redis.url. Set this or password_file, not both.`},
+		{name: "redis.sentinel_password_file", value: optionalPath(&r.SentinelPasswordFile, s.home), def: "", secret: true,
+			doc: `A file that holds nothing but the password that the sentinels ask for, mode 0600. Default: they ask for none.`},
+		{name: "redis.ca_file", value: optionalPath(&r.CAFile, s.home), def: "",
+			doc: `The certificates (PEM) of those who may have signed the certificate of Redis, for rediss://. Default: the authorities that this system trusts.`},
+		{name: "redis.cert_file", value: optionalPath(&r.CertFile, s.home), def: "",
+			doc: `The certificate (PEM) that forgectl shows, where Redis wants one.`},
+		{name: "redis.key_file", value: optionalPath(&r.KeyFile, s.home), def: "", secret: true,
+			doc: `The key (PEM, mode 0600) of that certificate. Default: it is in cert_file.`},
+		{name: "redis.key_prefix", value: optional(&r.KeyPrefix), def: "",
+			doc: `KEY_PREFIX in the application's CACHES setting. Only keys that begin with it are the application's own. Empty, as Django has it by default, its keys begin with ":1:".`},
+		{name: "redis.version", value: number(&r.Version, 0, 1<<31-1), def: "1",
 			doc: `VERSION in the application's CACHES setting.`},
-		{name: "redis.warm", value: words(&c.Redis.Warm), def: "",
+		{name: "redis.flush_after_restore", value: toggle(&r.FlushAfterRestore), def: "true",
+			doc: `Whether a restore into service, and its undo, removes the application's keys from the cache before the units start: what was cached is of the other database. It is never the reason why a restore fails. Without effect where redis.url was not set by anybody.`},
+		{name: "redis.warm", value: words(&r.Warm), def: "", later: true,
 			doc: `What is put into the cache again after it was flushed.`},
 	}
 }

@@ -27,6 +27,10 @@ func TestSecretFilesOfOthers(t *testing.T) {
 		"backup.decrypt.passphrase_file":  "backup: {decrypt: {passphrase_file: %s}}",
 		"backup.encrypt.sign_key_file":    "backup: {encrypt: {sign_key_file: %s}}",
 
+		"redis.password_file":          "redis: {password_file: %s}",
+		"redis.sentinel_password_file": "redis: {sentinel_password_file: %s}",
+		"redis.key_file":               "redis: {key_file: %s}",
+
 		"backup.encrypt.sign_passphrase_file": "backup: {encrypt: {sign_passphrase_file: %s}}",
 	}
 	for _, k := range table(&Config{}, site{}) {
