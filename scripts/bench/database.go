@@ -25,7 +25,7 @@ func database(ctx context.Context, b *bench) error {
 	if err := b.configure("readback: decode", "decode.yaml"); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{b.backups, b.restores} {
+	for _, step := range []func(context.Context) error{b.backups, b.remoteBackups, b.restores} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -80,11 +80,16 @@ gpgconf --kill all`)
 
 // configure writes a configuration whose backup section has one more line.
 func (b *bench) configure(line, name string) error {
-	yaml := strings.NewReplacer("{dir}", b.dir, "{line}", line).Replace(`repository: {dir}/repository
+	return b.configureAt("postgres://postgres@/bench?host="+b.path("server"), line, name)
+}
+
+// configureAt is configure for a database that is reached in another way.
+func (b *bench) configureAt(url, line, name string) error {
+	yaml := strings.NewReplacer("{dir}", b.dir, "{line}", line, "{url}", url).Replace(`repository: {dir}/repository
 state_dir: {dir}/state
 database:
   name: bench
-  url: postgres://postgres@/bench?host={dir}/server
+  url: {url}
   admin_url: postgres://postgres@/postgres?host={dir}/server
   admin_os_user: ""
 backup:
