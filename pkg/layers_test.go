@@ -54,11 +54,13 @@ var layers = map[string]int{
 	"postgres":   engine,
 	"provenance": engine,
 	"recovery":   engine,
+	"remember":   engine,
 	"retention":  engine,
 
 	"configset":            domain,
 	"health":               domain,
 	"media":                domain,
+	"postgres/bloat":       domain,
 	"postgres/cutover":     domain,
 	"postgres/dumpfile":    domain,
 	"postgres/dumpset":     domain,
