@@ -36,12 +36,15 @@ const (
 
 // layers has every package below pkg/.
 var layers = map[string]int{
-	"atomicfile":      foundation,
-	"guard":           foundation,
-	"lock":            foundation,
-	"moment":          foundation,
-	"proc":            foundation,
-	"proc/proctest":   foundation,
+	"atomicfile":    foundation,
+	"guard":         foundation,
+	"lock":          foundation,
+	"moment":        foundation,
+	"proc":          foundation,
+	"proc/proctest": foundation,
+
+	"rediscache/pickle": foundation,
+
 	"seal":            foundation,
 	"store":           foundation,
 	"store/local":     foundation,
