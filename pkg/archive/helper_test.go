@@ -37,22 +37,6 @@ func pack(t testing.TB, o archive.PackOptions, paths ...string) ([]byte, archive
 	return b.Bytes(), p
 }
 
-// same compares two trees, metadata included.
-func same(t testing.TB, a, b string) {
-	t.Helper()
-	rsync, err := exec.LookPath("rsync")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.CommandContext(t.Context(), rsync, "-aHAXn", "--checksum", "--delete", "--itemize-changes", a+"/", b+"/").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%s and %s differ: %v\n%s", a, b, err, out)
-	}
-}
-
 // item is one entry of an archive that somebody made by hand.
 type item struct {
 	tar.Header

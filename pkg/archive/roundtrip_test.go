@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bmad-forge/forgectl/pkg/archive"
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 )
 
 // tree makes a directory with everything that configuration may have, and a few things that it has not.
@@ -70,7 +71,7 @@ func TestRoundTrip(t *testing.T) {
 	to := t.TempDir()
 	x, err := archive.Extract(t.Context(), bytes.NewReader(data), to, whole())
 	must(t, err)
-	same(t, dir, to+dir)
+	archivetest.Same(t, dir, to+dir)
 	if want := packed.Totals; x.Totals != want || want.Files < 10 || x.Attributes > 0 {
 		t.Errorf("extracted %+v, packed %+v", x, want)
 	}
@@ -90,7 +91,7 @@ func TestRoundTrip(t *testing.T) {
 	if out, err := tar.CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
-	same(t, dir, stock+dir)
+	archivetest.Same(t, dir, stock+dir)
 }
 
 // Promise: the stream depends on what is packed, and not on the order in which directories are read or paths named.

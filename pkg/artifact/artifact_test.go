@@ -13,12 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
-
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
 
@@ -29,21 +27,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// keys makes a pair.
-func keys(t testing.TB) (public, secret *seal.Key) {
-	t.Helper()
-	e, err := openpgp.NewEntity("ops", "", "ops@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
-	must(t, err)
-	var p, s bytes.Buffer
-	must(t, e.SerializePrivateWithoutSigning(&s, nil))
-	must(t, e.Serialize(&p))
-	publics, err := seal.ReadKeys(p.Bytes())
-	must(t, err)
-	secrets, err := seal.ReadKeys(s.Bytes())
-	must(t, err)
-	return publics[0], secrets[0]
 }
 
 // draft is a new one, with the directory that it is in.
@@ -77,7 +60,7 @@ func noise(n int) []byte {
 // memory and opened from the published set with the secret one.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	public, secret := keys(t)
+	public, secret := sealtest.Pair(t, "ops")
 	for _, size := range []int{0, 1, 1000, 5 << 20} {
 		for _, sealed := range []bool{false, true} {
 			c, d, _ := draft(t)
@@ -123,7 +106,7 @@ func TestRoundTrip(t *testing.T) {
 // comes back.
 func TestWriteFails(t *testing.T) {
 	t.Parallel()
-	public, _ := keys(t)
+	public, _ := sealtest.Pair(t, "ops")
 	broken := errors.New("pg_dump: exit status 1")
 	_, d, dir := draft(t)
 	for _, o := range []seal.Options{{}, {Recipients: []*seal.Key{public}}} {
@@ -170,7 +153,7 @@ func damages(data []byte) map[string][]byte {
 // both levels, as ErrReadBack.
 func TestReadBack(t *testing.T) {
 	t.Parallel()
-	public, _ := keys(t)
+	public, _ := sealtest.Pair(t, "ops")
 	for _, sealed := range []bool{false, true} {
 		o := seal.Options{}
 		if sealed {
@@ -239,8 +222,8 @@ func TestReadBack(t *testing.T) {
 // kind; what is not about its bytes is none.
 func TestDamage(t *testing.T) {
 	t.Parallel()
-	public, secret := keys(t)
-	_, stranger := keys(t)
+	public, secret := sealtest.Pair(t, "ops")
+	_, stranger := sealtest.Pair(t, "ops")
 	unlock := &seal.Keyring{Keys: []*seal.Key{secret}}
 	for _, sealed := range []bool{false, true} {
 		o := seal.Options{}

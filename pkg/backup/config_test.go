@@ -17,10 +17,12 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/bmad-forge/forgectl/pkg/archive"
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 	"github.com/bmad-forge/forgectl/pkg/verify"
@@ -261,8 +263,8 @@ func TestConfigRecover(t *testing.T) {
 			o := configOptions(c, source)
 			home := t.TempDir()
 			if sealed {
-				public, secret := serialized(t, entity(t, "ops", func(c *packet.Config) { c.Algorithm = packet.PubKeyAlgoRSA; c.RSABits = 2048 }))
-				o.Seal.Recipients = []*seal.Key{keyOf(t, public)}
+				public, secret := sealtest.Serialize(t, sealtest.Entity(t, "ops", func(c *packet.Config) { c.Algorithm = packet.PubKeyAlgoRSA; c.RSABits = 2048 }))
+				o.Seal.Recipients = []*seal.Key{sealtest.Key(t, public)}
 				home = gnupg(t, secret)
 			}
 			set := backUpConfig(t, o).Set
@@ -284,7 +286,7 @@ func TestConfigRecover(t *testing.T) {
 			if !bytes.Contains(out, []byte("app/app.env")) || !json.Valid(out[bytes.LastIndexByte(bytes.TrimSpace(out), '\n')+1:]) {
 				t.Errorf("output:\n%s", out)
 			}
-			sameTree(t, source, to+source)
+			archivetest.Same(t, source, to+source)
 		})
 	}
 }
@@ -299,20 +301,4 @@ func configTools(t testing.TB, sealed bool) string {
 		must(t, os.Symlink(path, filepath.Join(dir, name)))
 	}
 	return dir
-}
-
-// sameTree compares two trees, metadata included.
-func sameTree(t testing.TB, a, b string) {
-	t.Helper()
-	rsync, err := exec.LookPath("rsync")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.CommandContext(t.Context(), rsync, "-aHAXn", "--checksum", "--delete", "--itemize-changes", a+"/", b+"/").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%s and %s differ: %v\n%s", a, b, err, out)
-	}
 }

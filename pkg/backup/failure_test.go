@@ -23,6 +23,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 // nothingLeft fails when the repository holds any file.
@@ -170,13 +171,13 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	good := newPair(t, "good").public
 	expiring := func(c *packet.Config) { c.KeyLifetimeSecs = 24 * 3600 }
-	expired, _ := serialized(t, entity(t, "expired", expiring))
-	revoked := entity(t, "revoked", nil)
+	expired, _ := sealtest.Serialize(t, sealtest.Entity(t, "expired", expiring))
+	revoked := sealtest.Entity(t, "revoked", nil)
 	must(t, revoked.Revoke(packet.KeyCompromised, "lost", nil))
-	revokedKey, _ := serialized(t, revoked)
-	signOnly := entity(t, "signonly", nil)
+	revokedKey, _ := sealtest.Serialize(t, revoked)
+	signOnly := sealtest.Entity(t, "signonly", nil)
 	signOnly.Subkeys = nil
-	signKey, _ := serialized(t, signOnly)
+	signKey, _ := sealtest.Serialize(t, signOnly)
 	// Nobody listens there: whoever tries to connect says something else.
 	nowhere, err := postgres.Resolve(t.Context(), postgres.Target{URL: "host='" + t.TempDir() + "' user=nobody dbname=forge"})
 	must(t, err)
@@ -189,9 +190,9 @@ func TestKeys(t *testing.T) {
 		want       error
 	}{
 		{"nobody", nil, true, nil, backup.ErrPlain},
-		{"expired", []*seal.Key{good, keyOf(t, expired)}, true, tomorrow, seal.ErrKeyExpired},
-		{"revoked", []*seal.Key{good, keyOf(t, revokedKey)}, false, nil, seal.ErrKeyRevoked},
-		{"for signing only", []*seal.Key{keyOf(t, signKey), good}, false, nil, seal.ErrKeyCannotEncrypt},
+		{"expired", []*seal.Key{good, sealtest.Key(t, expired)}, true, tomorrow, seal.ErrKeyExpired},
+		{"revoked", []*seal.Key{good, sealtest.Key(t, revokedKey)}, false, nil, seal.ErrKeyRevoked},
+		{"for signing only", []*seal.Key{sealtest.Key(t, signKey), good}, false, nil, seal.ErrKeyCannotEncrypt},
 	} {
 		c, dir := repository(t)
 		o := options(nowhere, c)
@@ -208,7 +209,7 @@ func TestKeys(t *testing.T) {
 	// A key that expires tomorrow does for today: the server is asked next.
 	c, _ := repository(t)
 	o := options(nowhere, c)
-	o.Seal.Recipients = []*seal.Key{keyOf(t, expired)}
+	o.Seal.Recipients = []*seal.Key{sealtest.Key(t, expired)}
 	var connect *postgres.ConnectError
 	if _, err := backup.Database(t.Context(), o); !errors.As(err, &connect) {
 		t.Errorf("a valid key: %v", err)

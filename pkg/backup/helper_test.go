@@ -1,21 +1,16 @@
 package backup_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -24,6 +19,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -112,56 +108,13 @@ func drill(t testing.TB, c *catalog.Catalog, set catalog.Set, u seal.Unlocker) {
 	}
 }
 
-// dump is what pg_dump says of a database of the shared server.
-func dump(t testing.TB, name string) string {
-	t.Helper()
-	server := scratchtest.Server(t)
-	cmd := exec.CommandContext(t.Context(), "/usr/lib/postgresql/15/bin/pg_dump", "--restrict-key=test", "--host="+server.SocketDir, fmt.Sprintf("--port=%d", server.Port), "--username=postgres")
-	cmd.Env = append(os.Environ(), "PGDATABASE="+name)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("pg_dump %s: %v\n%s", name, err, stderr.String())
-	}
-	return string(out)
-}
-
 // pair is a key in its two forms.
 type pair struct{ public, secret *seal.Key }
 
-// entity makes a key pair that is an hour old.
-func entity(t testing.TB, name string, change func(*packet.Config)) *openpgp.Entity {
-	t.Helper()
-	c := &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return time.Now().Add(-time.Hour) }}
-	if change != nil {
-		change(c)
-	}
-	e, err := openpgp.NewEntity(name, "", name+"@example.org", c)
-	must(t, err)
-	return e
-}
-
-// serialized is the entity in its two forms, as a key file holds it.
-func serialized(t testing.TB, e *openpgp.Entity) (public, secret []byte) {
-	t.Helper()
-	var p, s bytes.Buffer
-	must(t, e.SerializePrivateWithoutSigning(&s, nil))
-	must(t, e.Serialize(&p))
-	return p.Bytes(), s.Bytes()
-}
-
-func keyOf(t testing.TB, data []byte) *seal.Key {
-	t.Helper()
-	keys, err := seal.ReadKeys(data)
-	must(t, err)
-	return keys[0]
-}
-
 func newPair(t testing.TB, name string) pair {
 	t.Helper()
-	public, secret := serialized(t, entity(t, name, nil))
-	return pair{keyOf(t, public), keyOf(t, secret)}
+	public, secret := sealtest.Pair(t, name)
+	return pair{public, secret}
 }
 
 // unlocker opens with the secret key.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/media"
@@ -44,15 +45,6 @@ func writeMedia(t testing.TB, dir, name, text string) {
 	must(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
-// sameMedia compares in everything that a set keeps.
-func sameMedia(t testing.TB, want, got string) {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "rsync", "-aHAXn", "--checksum", "--delete", "--itemize-changes", want+"/", got+"/").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%s and %s: %v\n%s", want, got, err, out)
-	}
-}
-
 func treeOf(dir string, set catalog.Set) string { return filepath.Join(dir, set.Dir(), "tree") }
 
 // Promise: a set holds the tree, an index that is whole, and what the next one needs; unchanged files are shared with the
@@ -64,7 +56,7 @@ func TestMedia(t *testing.T) {
 	o := backup.MediaOptions{Source: source, Catalog: c, Progress: func(stage string, _, _ int64) { stages = append(stages, stage) }}
 	one, err := backup.Media(t.Context(), o)
 	must(t, err)
-	sameMedia(t, source, treeOf(dir, one.Set))
+	archivetest.Same(t, source, treeOf(dir, one.Set))
 	m := one.Set.Manifest
 	if m.Contents.Files != 41 || m.Contents.Directories != 43 || m.Contents.Links != 1 || len(stages) == 0 || len(one.Warnings) > 0 {
 		t.Errorf("%+v, %v", m.Contents, one.Warnings)
@@ -75,7 +67,7 @@ func TestMedia(t *testing.T) {
 	if two.Previous != one.Set.Ref || two.Report.Linked != 40 || two.Report.Copied != 1 {
 		t.Errorf("%s, %+v", two.Previous, two.Report)
 	}
-	sameMedia(t, source, treeOf(dir, two.Set))
+	archivetest.Same(t, source, treeOf(dir, two.Set))
 	if target, err := os.Readlink(filepath.Join(dir, "media", "latest")); err != nil || target != string(two.Set.ID) {
 		t.Errorf("latest: %q, %v", target, err)
 	}
@@ -83,7 +75,7 @@ func TestMedia(t *testing.T) {
 		t.Errorf("%v, %v", fi.Mode(), err)
 	}
 	must(t, c.Remove(t.Context(), one.Set.Ref))
-	sameMedia(t, source, treeOf(dir, two.Set))
+	archivetest.Same(t, source, treeOf(dir, two.Set))
 }
 
 // Promise: a tree that lost most of its files is suspect.
@@ -183,7 +175,7 @@ func TestMediaPreviousIndex(t *testing.T) {
 	if three.Previous != one.Set.Ref || len(three.Warnings) != 1 {
 		t.Errorf("%s, %q", three.Previous, three.Warnings)
 	}
-	sameMedia(t, source, treeOf(dir, three.Set))
+	archivetest.Same(t, source, treeOf(dir, three.Set))
 }
 
 // Promise: nothing is linked to a file that a verify found damaged, nor to anything of a set of which nobody can say what
@@ -286,7 +278,7 @@ func TestMediaKilled(t *testing.T) {
 		if left := step != "published" && step != "latest"; step != "-" && left != (len(r.Removed) == 1) {
 			t.Errorf("%s: the next run removed %q", step, r.Removed)
 		}
-		sameMedia(t, source, treeOf(dir, r.Set))
+		archivetest.Same(t, source, treeOf(dir, r.Set))
 		for _, f := range files(t, dir) {
 			if strings.Contains(f, "partial") {
 				t.Fatalf("%s: left: %s", step, f)
@@ -330,7 +322,7 @@ func TestMediaRepositoryFull(t *testing.T) {
 	o.Step = nil
 	r, err := backup.Media(t.Context(), o)
 	must(t, err)
-	sameMedia(t, source, treeOf(dir, r.Set))
+	archivetest.Same(t, source, treeOf(dir, r.Set))
 }
 
 // Promise: a source that goes away in the middle is no set; nor is one that is not there.
@@ -385,7 +377,7 @@ func TestMediaRecover(t *testing.T) {
 	if out, err := run(); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
 	}
-	sameMedia(t, source, to)
+	archivetest.Same(t, source, to)
 	must(t, os.WriteFile(filepath.Join(set, "tree/docs/9/file.pdf"), []byte("y"), 0o644))
 	to += "2"
 	if out, err := run(); err == nil || !strings.Contains(out, "docs/9/file.pdf: FAILED") {

@@ -14,6 +14,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -91,8 +92,8 @@ func dress(t testing.TB, e *postgres.Endpoint) {
 // Promise: without forgectl, the commands of RECOVER.md as they stand there
 // and stock tools prove who signed it and bring back the database with everything that belongs to it.
 func TestRecover(t *testing.T) { // not beside tests that drop roles: the globals change all roles that they know
-	e := entity(t, "ops", nil)
-	public, secret := serialized(t, e)
+	e := sealtest.Entity(t, "ops", nil)
+	public, secret := sealtest.Serialize(t, e)
 	for _, tt := range []struct {
 		name   string
 		sealed bool
@@ -111,9 +112,9 @@ func TestRecover(t *testing.T) { // not beside tests that drop roles: the global
 			}
 			environ := []string{"PATH=" + stockTools(t, tt.sealed), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8"}
 			if tt.sealed {
-				o.Seal.Recipients = []*seal.Key{newPair(t, "other").public, keyOf(t, public)}
-				host := entity(t, "host", nil)
-				hostPublic, _ := serialized(t, host)
+				o.Seal.Recipients = []*seal.Key{newPair(t, "other").public, sealtest.Key(t, public)}
+				host := sealtest.Entity(t, "host", nil)
+				hostPublic, _ := sealtest.Serialize(t, host)
 				o.Signer = signerOf(t, host)
 				environ = append(environ, "GNUPGHOME="+gnupg(t, append(slices.Clone(secret), hostPublic...)))
 			}
@@ -148,7 +149,7 @@ func TestRecover(t *testing.T) { // not beside tests that drop roles: the global
 			if verified := strings.Contains(string(out), `Good signature from "host <host@example.org>"`); verified != tt.sealed {
 				t.Errorf("signature verified: %v\n%s", verified, out)
 			}
-			if dump(t, into) != dump(t, db.Database()) {
+			if scratchtest.Dump(t, into) != scratchtest.Dump(t, db.Database()) {
 				t.Error("the recovered database is dumped differently from the original")
 			}
 			if got, want := propertiesOf(t, into), propertiesOf(t, db.Database()); got != want {

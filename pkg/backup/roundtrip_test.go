@@ -23,7 +23,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, scratchtest.Middling)
-	original := dump(t, e.Database())
+	original := scratchtest.Dump(t, e.Database())
 	alice, bob := newPair(t, "alice"), newPair(t, "bob")
 	both := []*seal.Key{alice.public, bob.public}
 	for _, tt := range []struct {
@@ -61,7 +61,7 @@ func TestRoundTrip(t *testing.T) {
 				Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
 			})
 			must(t, err)
-			if dump(t, into) != original {
+			if scratchtest.Dump(t, into) != original {
 				t.Error("the restored database is dumped differently from the original")
 			}
 		})

@@ -15,12 +15,13 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 // signerOf signs with the key of an entity.
 func signerOf(t testing.TB, e *openpgp.Entity) *seal.Signer {
 	t.Helper()
-	_, secret := serialized(t, e)
+	_, secret := sealtest.Serialize(t, e)
 	path := filepath.Join(t.TempDir(), "sign.key")
 	must(t, os.WriteFile(path, secret, 0o600))
 	s, err := seal.NewSigner(t.Context(), seal.SignerOptions{File: path})
@@ -40,14 +41,14 @@ func (b brokenSigner) Sign(context.Context, []byte) ([]byte, error) { return nil
 func TestSigned(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, "CREATE TABLE t AS SELECT 1 AS i")
-	key := entity(t, "host", nil)
-	public, _ := serialized(t, key)
+	key := sealtest.Entity(t, "host", nil)
+	public, _ := sealtest.Serialize(t, key)
 	c, dir := repository(t)
 	o := options(e, c)
 	o.Signer = signerOf(t, key)
 	r, err := backup.Database(t.Context(), o)
 	must(t, err)
-	f, err := provenance.Policy{Signers: seal.Signers{keyOf(t, public)}, Require: true}.Examine(t.Context(), c, r.Set)
+	f, err := provenance.Policy{Signers: seal.Signers{sealtest.Key(t, public)}, Require: true}.Examine(t.Context(), c, r.Set)
 	if err != nil || f.State != provenance.Good || f.By.UserID != "host <host@example.org>" {
 		t.Errorf("%+v, %v", f, err)
 	}

@@ -39,7 +39,7 @@ INSERT INTO parent SELECT generate_series(1, 2000); INSERT INTO child SELECT i, 
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, scratchtest.Middling, splitNames)
-	original := dump(t, e.Database())
+	original := scratchtest.Dump(t, e.Database())
 	c, _ := repository(t)
 	o := options(e, c)
 	o.Split, o.Jobs = 30000, 3
@@ -91,7 +91,7 @@ func TestSplit(t *testing.T) {
 		Catalog: c, Set: r.Set, Admin: scratchtest.Admin(t), Into: into, Jobs: 3, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
 	})
 	must(t, err)
-	if dump(t, into) != original {
+	if scratchtest.Dump(t, into) != original {
 		t.Error("the restored database is dumped differently from the original")
 	}
 }

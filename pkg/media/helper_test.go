@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,31 +18,6 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// program runs one that the test cannot do without.
-func program(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("cannot be left out in CI: %v", err)
-		}
-		t.Skip(err)
-	}
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%.4000s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// equal compares two trees in content and every kind of metadata that a snapshot keeps.
-func equal(t testing.TB, want, got string) {
-	t.Helper()
-	if out := program(t, "rsync", "-aHAXn", "--checksum", "--delete", "--itemize-changes", want+"/", got+"/"); out != "" {
-		t.Errorf("%s and %s differ:\n%.2000s", want, got, out)
 	}
 }
 

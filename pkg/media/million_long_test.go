@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 )
 
 // Promise: memory is bounded: a million files, in a thousand directories and in a single one, take less than 300 MB, also
@@ -103,7 +104,7 @@ func TestLargeSparse(t *testing.T) {
 	if st.Size != 10<<30 || st.Blocks*512 > 2<<20 {
 		t.Errorf("%d bytes in %d blocks", st.Size, st.Blocks)
 	}
-	if sum, _, _ := strings.Cut(program(t, "sha256sum", s.path("sparse")), " "); sum != s.entries()["sparse"].SHA256 {
+	if sum, _, _ := strings.Cut(proctest.Program(t, "sha256sum", s.path("sparse")), " "); sum != s.entries()["sparse"].SHA256 {
 		t.Error(sum)
 	}
 }

@@ -15,7 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 )
 
 // Promise: every snapshot is for ever like the source was at its time, in content, names, metadata and links, whatever
@@ -36,8 +38,8 @@ func TestRounds(t *testing.T) {
 			m.mutate()
 		}
 		copied := filepath.Join(s.dir, fmt.Sprint("copy-", n))
-		program(t, "cp", "-a", s.source, copied)
-		program(t, "find", copied, "(", "-type", "p", "-o", "-type", "s", ")", "-delete")
+		proctest.Program(t, "cp", "-a", s.source, copied)
+		proctest.Program(t, "find", copied, "(", "-type", "p", "-o", "-type", "s", ")", "-delete")
 		equalTimes(t, s.source, copied)
 		report := s.must(func(o *media.SnapshotOptions) { o.Checksum = n%5 == 4; o.Jobs = 1 + n%4 })
 		linked += report.Linked
@@ -51,7 +53,7 @@ func TestRounds(t *testing.T) {
 		}
 	}
 	for i := range trees {
-		equal(t, copies[i], trees[i])
+		archivetest.Same(t, copies[i], trees[i])
 	}
 	if linked == 0 {
 		t.Error("nothing was ever linked")

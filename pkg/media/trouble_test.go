@@ -17,7 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
 
@@ -49,7 +51,7 @@ func TestLinks(t *testing.T) {
 	if fi, err := os.Stat(filepath.Join(old, "mode")); err != nil || fi.Mode() != 0o644 {
 		t.Error("the old tree was edited")
 	}
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: with Checksum a file is read, and one whose content is another is copied though nothing else tells.
@@ -87,7 +89,7 @@ func TestDamagedPrevious(t *testing.T) {
 	if inode(t, filepath.Join(old, "known")) == inode(t, filepath.Join(s.tree, "known")) {
 		t.Error("linked to a file that is damaged")
 	}
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: where the source is no tree any more, or its target cannot be written, there is an error.
@@ -150,7 +152,7 @@ func TestChanging(t *testing.T) {
 	checkIndex(t, s)
 	s.settle()
 	s.must(nil)
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: what vanishes meanwhile is none of the tree's business.
@@ -312,10 +314,10 @@ func TestOddTrees(t *testing.T) {
 	if os.Geteuid() == 0 {
 		must(t, os.Remove(s.path("device")))
 	}
-	program(t, "rm", "-rf", s.path("a-long-name"), filepath.Join(s.tree, "a-long-name")) // no path for rsync
+	proctest.Program(t, "rm", "-rf", s.path("a-long-name"), filepath.Join(s.tree, "a-long-name")) // no path for rsync
 	must(t, os.Chtimes(s.source, time.Time{}, time.Unix(5, 0)))
 	must(t, os.Chtimes(s.tree, time.Time{}, time.Unix(5, 0)))
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: a sparse file stays sparse, and its hash is that of all its bytes.
@@ -338,13 +340,13 @@ func TestSparse(t *testing.T) {
 		t.Errorf("%d bytes in %d blocks", st.Size, st.Blocks)
 	}
 	e := s.entries()["sparse"]
-	if sum, _, _ := strings.Cut(program(t, "sha256sum", s.path("sparse")), " "); len(e.Extents) != 3 || sum != e.SHA256 {
+	if sum, _, _ := strings.Cut(proctest.Program(t, "sha256sum", s.path("sparse")), " "); len(e.Extents) != 3 || sum != e.SHA256 {
 		t.Errorf("%+v", e)
 	}
 	if e := s.entries()["hole"]; e.Extents == nil || len(e.Extents) != 0 {
 		t.Errorf("%+v", e)
 	}
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: everything that a file carries besides its bytes comes along.
@@ -364,8 +366,8 @@ func TestMetadata(t *testing.T) {
 	must(t, unix.Setxattr(s.path("file"), "trusted.b", []byte("x"), 0))
 	must(t, unix.Setxattr(s.path("dir"), "user.empty", nil, 0))
 	must(t, unix.Setxattr(s.path("setuid"), "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
-	program(t, "setfacl", "-m", "u:1000:r,d:u:1000:rwx", s.path("dir"))
-	program(t, "setfacl", "-m", "u:1000:rw", s.path("dir/file"))
+	proctest.Program(t, "setfacl", "-m", "u:1000:r,d:u:1000:rwx", s.path("dir"))
+	proctest.Program(t, "setfacl", "-m", "u:1000:rw", s.path("dir/file"))
 	must(t, os.Chtimes(s.path("file"), time.Time{}, time.Unix(-5, 123)))
 	must(t, os.Mkdir(s.path("empty"), 0o1777))
 	must(t, os.Chtimes(s.path("dir"), time.Time{}, time.Unix(7, 7)))
@@ -374,7 +376,7 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		checkIndex(t, s)
-		equal(t, s.source, s.tree)
+		archivetest.Same(t, s.source, s.tree)
 		s.settle()
 	}
 	if e := s.entries()["file"]; string(e.Xattrs["user.a"]) != "\x00\x01" || string(e.Xattrs["trusted.b"]) != "x" {
@@ -383,7 +385,7 @@ func TestMetadata(t *testing.T) {
 }
 
 func immutable(t *testing.T, path string) {
-	program(t, "chattr", "+i", path)
+	proctest.Program(t, "chattr", "+i", path)
 	t.Cleanup(func() {
 		if out, err := exec.Command("chattr", "-i", path).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
@@ -404,7 +406,7 @@ func TestImmutable(t *testing.T) {
 	if r := s.must(nil); r.Copied != 1 {
 		t.Errorf("%+v", r)
 	}
-	equal(t, s.source, s.tree)
+	archivetest.Same(t, s.source, s.tree)
 }
 
 // Promise: patterns keep out what they say, with all that is in it.
@@ -477,7 +479,7 @@ func TestNoLinks(t *testing.T) {
 		if r := s.must(func(o *media.SnapshotOptions) { o.Copy = true }); r.Copied != 1 {
 			t.Errorf("%+v", r)
 		}
-		equal(t, s.source, s.tree)
+		archivetest.Same(t, s.source, s.tree)
 		s.settle()
 	}
 }

@@ -13,12 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
-
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
 
@@ -37,12 +35,9 @@ type key struct {
 
 func newKey(t testing.TB, name string) key {
 	t.Helper()
-	e, err := openpgp.NewEntity(name, "", name+"@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return time.Now().Add(-time.Hour) }})
-	must(t, err)
-	var secret bytes.Buffer
-	must(t, e.SerializePrivateWithoutSigning(&secret, nil))
+	_, secret := sealtest.Serialize(t, sealtest.Entity(t, name, nil))
 	path := filepath.Join(t.TempDir(), "sign.key")
-	must(t, os.WriteFile(path, secret.Bytes(), 0o600))
+	must(t, os.WriteFile(path, secret, 0o600))
 	public, err := seal.ReadPublicKeyFile(path)
 	must(t, err)
 	signer, err := seal.NewSigner(t.Context(), seal.SignerOptions{File: path})

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
@@ -70,17 +71,7 @@ func spoil(t testing.TB, etc string) {
 // without hard links, which become files of their own.
 func sameConfig(t testing.TB, a, b string) {
 	t.Helper()
-	rsync, err := exec.LookPath("rsync")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.CommandContext(t.Context(), rsync, "-aAXn", "--omit-dir-times", "--omit-link-times", "--checksum", "--delete", "--itemize-changes", a+"/", b+"/").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%s and %s differ: %v\n%s", a, b, err, out)
-	}
+	archivetest.Same(t, a, b, "--no-hard-links", "--omit-dir-times", "--omit-link-times")
 }
 
 // Promise: a restore makes of what is there what was backed up, and the script that it leaves brings back what was there
@@ -234,10 +225,7 @@ func TestConfigTo(t *testing.T) {
 	if len(p.Entries) != 9 {
 		t.Errorf("%d entries", len(p.Entries))
 	}
-	out, err := exec.CommandContext(t.Context(), "rsync", "-aHAXn", "--checksum", "--delete", "--itemize-changes", etc+"/", to+etc+"/").CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("%v\n%s", err, out)
-	}
+	archivetest.Same(t, etc, to+etc)
 	some := o
 	some.Paths = []string{etc + "/app/hard"}
 	if p, err := restore.ConfigTo(t.Context(), some, t.TempDir()); err != nil || len(p.Entries) != 1 {

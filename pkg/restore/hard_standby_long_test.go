@@ -16,11 +16,13 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 )
 
 // pair is a server and a hot standby of it, which lets nobody stand in the way
@@ -161,7 +163,7 @@ func TestHardStandbyConflict(t *testing.T) {
 			made := p.admin(t).WithDatabase(name)
 			scratchtest.Exec(t, made, "CREATE TABLE t AS SELECT i AS id, repeat(md5(i::text), 100) AS t FROM generate_series(1, 5000) i")
 			p.caughtUp(t)
-			c := open(t, t.TempDir())
+			c := catalogtest.Open(t, t.TempDir())
 			var once sync.Once
 			interfere := func() {
 				once.Do(func() {
@@ -179,7 +181,7 @@ func TestHardStandbyConflict(t *testing.T) {
 				},
 			}
 			if tt.step == "" {
-				o.Runner = wrapped{runner, func(ctx context.Context, next proc.Runner, cmd proc.Cmd) (proc.Process, error) {
+				o.Runner = proctest.Wrapped{Runner: runner, OnStart: func(ctx context.Context, next proc.Runner, cmd proc.Cmd) (proc.Process, error) {
 					if strings.HasSuffix(cmd.Path, "pg_dump") && strings.Contains(strings.Join(cmd.Args, " "), "--section=data") {
 						cmd.Stdout = first{cmd.Stdout, interfere}
 					}

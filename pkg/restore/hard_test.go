@@ -16,6 +16,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
@@ -139,7 +140,7 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	if h.from != nil {
 		source = h.from(source)
 	}
-	c := open(t, t.TempDir())
+	c := catalogtest.Open(t, t.TempDir())
 	runner := scratchtest.Runner()
 	made, err := backup.Database(t.Context(), backup.DatabaseOptions{
 		Endpoint: source, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
@@ -199,7 +200,7 @@ func TestHardBrokenOff(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, "CREATE TABLE t (id int)")
 	scratchtest.Exec(t, e, "CREATE SUBSCRIPTION broken_off CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false)", `CREATE SUBSCRIPTION "Odd ""one""" CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
-	c := open(t, t.TempDir())
+	c := catalogtest.Open(t, t.TempDir())
 	o := options(t, c, save(t, c, e, nil), scratchtest.Name("broken off"))
 	dropHard(t, o.Admin, e.Database())
 	ctx, enough := context.WithCancelCause(t.Context())

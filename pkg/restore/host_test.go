@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
@@ -47,10 +48,10 @@ func newOwned(t *testing.T) owned {
 		"CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1'")
 	scratchtest.Exec(t, e, "ALTER DATABASE "+o.database+" SET search_path = public, pg_catalog", "GRANT CONNECT ON DATABASE "+o.database+" TO "+o.reader)
 	dir := t.TempDir()
-	c := open(t, dir)
+	c := catalogtest.Open(t, dir)
 	set := save(t, c, e, nil)
-	o.set = &copied{t: t, c: c, ref: set.Ref, dir: filepath.Join(dir, set.Dir())}
-	o.dump = dump(t, o.database)
+	o.set = &copied{*catalogtest.At(t, dir, set.Ref)}
+	o.dump = scratchtest.Dump(t, o.database)
 	return o
 }
 
@@ -58,7 +59,7 @@ func (o owned) options(t *testing.T, admin *postgres.Endpoint) restore.Options {
 	t.Helper()
 	runner := scratchtest.Runner()
 	return restore.Options{
-		Catalog: o.set.c, Set: o.set.set(), Admin: admin, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
+		Catalog: o.set.Catalog, Set: o.set.Set(), Admin: admin, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
 		Live: o.database, Intents: restore.Intents{Dir: filepath.Join(t.TempDir(), "intents")}, Now: time.Now,
 	}
 }
@@ -157,7 +158,7 @@ func TestOrdinaryAdmin(t *testing.T) {
 	r, err := restore.Replace(t.Context(), options)
 	must(t, err)
 	scratchtest.Drop(t, r.Aside)
-	if got := dump(t, o.database); got != o.dump {
+	if got := scratchtest.Dump(t, o.database); got != o.dump {
 		t.Error("the restored database is dumped differently from the original")
 	}
 	if got := scratchtest.Query(t, super, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '"+o.database+"'"); got != o.app {
@@ -187,10 +188,10 @@ func TestServerDiskFull(t *testing.T) {
 	t.Cleanup(func() { _ = cluster.Stop(context.Background()) })
 	admin := scratchtest.Connect(t, cluster, "postgres", scratch.Superuser)
 	s := copySet(t, false)
-	live := s.ref.Database
+	live := s.Ref.Database
 	scratchtest.Exec(t, admin, "CREATE DATABASE "+live)
 	scratchtest.Exec(t, admin.WithDatabase(live), "CREATE TABLE old_one AS SELECT 1 AS x")
-	o := options(t, s.c, s.set(), live)
+	o := options(t, s.Catalog, s.Set(), live)
 	o.Admin, o.Live, o.Into, o.Now, o.Intents = admin, live, "", time.Now, restore.Intents{Dir: filepath.Join(t.TempDir(), "intents")}
 	filler := filepath.Join(dir, "filler")
 	o.Step = func(name string) {

@@ -29,7 +29,7 @@ func TestStoppedWithinStatement(t *testing.T) {
 	} {
 		t.Run(tt.statement, func(t *testing.T) {
 			s := copySet(t, false)
-			o := options(t, s.c, s.set(), scratchtest.Name("within"))
+			o := options(t, s.Catalog, s.Set(), scratchtest.Name("within"))
 			plan, err := restore.PlanInto(t.Context(), o)
 			must(t, err)
 			// Whoever changes the list of databases waits for this session.
@@ -76,7 +76,7 @@ func TestStoppedWithinStatement(t *testing.T) {
 			if there != tt.there || working {
 				t.Errorf("there: %v; working database: %v", there, working)
 			}
-			if tt.there && dump(t, o.Into) != original.dump {
+			if tt.there && scratchtest.Dump(t, o.Into) != original.dump {
 				t.Error("the restored database is dumped differently from the original")
 			}
 			scratchtest.Exec(t, o.Admin, "DROP DATABASE IF EXISTS "+postgres.QuoteIdent(o.Into))

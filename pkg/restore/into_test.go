@@ -3,15 +3,14 @@ package restore_test
 import (
 	"context"
 	"errors"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
@@ -19,6 +18,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 // Promise: a set becomes a database of any name that a database can have, the
@@ -31,11 +31,11 @@ func TestInto(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, sealed)
 			into := scratchtest.Name(prefix)
-			o := options(t, s.c, s.set(), into)
+			o := options(t, s.Catalog, s.Set(), into)
 			plan, err := restore.PlanInto(t.Context(), o)
 			must(t, err)
 			if plan.Into != into || plan.Owner != "postgres" || plan.Bytes == 0 || plan.Free <= 0 || plan.Version.Major() != 15 || strings.Contains(like(t, ""), into) ||
-				len(plan.Working) > 63 || !strings.HasSuffix(plan.Working, "_restore_20261124t030000z") || plan.Source != s.ref.String() {
+				len(plan.Working) > 63 || !strings.HasSuffix(plan.Working, "_restore_20261124t030000z") || plan.Source != s.Ref.String() {
 				t.Errorf("plan %+v", plan)
 			}
 			var steps []string
@@ -46,7 +46,7 @@ func TestInto(t *testing.T) {
 					t.Errorf("at %s: there %v, %v", name, there, err)
 				}
 				comment := scratchtest.Query(t, o.Admin, "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = "+postgres.QuoteLiteral(plan.Working))
-				if name != "finish" && !strings.Contains(comment, s.ref.String()) {
+				if name != "finish" && !strings.Contains(comment, s.Ref.String()) {
 					t.Errorf("at %s the working database is marked %q", name, comment)
 				}
 			}
@@ -64,7 +64,7 @@ func TestInto(t *testing.T) {
 			if len(r.Stages) != 6 || len(r.Warnings) > 0 || len(last) != 4 {
 				t.Errorf("stages %v, warnings %q, progress %v", r.Stages, r.Warnings, last)
 			}
-			if dump(t, into) != original.dump {
+			if scratchtest.Dump(t, into) != original.dump {
 				t.Error("the restored database is dumped differently from the original")
 			}
 			if left, _ := pgdump.Exists(t.Context(), o.Admin, r.Working); left {
@@ -98,7 +98,7 @@ func TestProperties(t *testing.T) {
 		"ALTER DATABASE "+db+" SET default_transaction_read_only = on",
 		"ALTER DATABASE "+db+` SET app.greeting = 'it''s a=b \ "c"'`,
 		"ALTER ROLE "+guest+" IN DATABASE "+db+" SET work_mem = '7MB'")
-	c := open(t, t.TempDir())
+	c := catalogtest.Open(t, t.TempDir())
 	set := save(t, c, e, nil)
 	o := options(t, c, set, scratchtest.Name("it's \"mine\""))
 	r, err := restore.Into(t.Context(), o)
@@ -132,12 +132,12 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	nowhere, err := postgres.Resolve(t.Context(), postgres.Target{URL: "host='" + t.TempDir() + "' user=nobody dbname=forge"})
 	must(t, err)
-	_, other := newKey(t, "other")
+	_, other := sealtest.Pair(t, "other")
 	name := func(err error) bool { var n *restore.NameError; return errors.As(err, &n) }
 	exists := func(err error) bool { return errors.Is(err, pgdump.ErrExists) }
 	noKey := func(err error) bool { return errors.Is(err, seal.ErrNoSecretKey) }
 	manifest := func(change func(*catalog.Manifest)) func(*copied, *restore.Options) {
-		return func(s *copied, o *restore.Options) { s.forge(change); o.Set = s.set() }
+		return func(s *copied, o *restore.Options) { s.Forge(change); o.Set = s.Set() }
 	}
 	const working = "taken_restore_20261124t030000z"
 	for _, tt := range []struct {
@@ -172,31 +172,31 @@ func TestRefused(t *testing.T) {
 		}, "MB free"},
 		{"no word of where it came from", false, manifest(func(m *catalog.Manifest) { m.Source = nil }), isDamage, "manifest.json"},
 		{"missing role", false, func(s *copied, o *restore.Options) {
-			s.forgeArtifact("05-database.sql", true, replace(`"owner":"postgres"`, `"owner":"nobody here"`))
-			o.Set = s.set()
+			s.ForgeArtifact("05-database.sql", true, catalogtest.Replace(`"owner":"postgres"`, `"owner":"nobody here"`))
+			o.Set = s.Set()
 		}, func(err error) bool {
 			var m *pgdump.MissingError
 			return errors.As(err, &m) && slices.Equal(m.Roles, []string{"nobody here"})
 		}, "nobody here"},
 		{"missing extension", false, func(s *copied, o *restore.Options) {
-			s.forgeArtifact("10-pre-data.dump", true, replace("pg_trgm", "pg_nope"))
-			o.Set = s.set()
+			s.ForgeArtifact("10-pre-data.dump", true, catalogtest.Replace("pg_trgm", "pg_nope"))
+			o.Set = s.Set()
 		}, func(err error) bool { var m *pgdump.MissingError; return errors.As(err, &m) }, "pg_nope"},
 		{"no key", true, func(_ *copied, o *restore.Options) { o.Unlock = nil }, noKey, "secret key"},
 		{"wrong key", true, func(_ *copied, o *restore.Options) { o.Unlock = keyring(other) }, noKey, "secret key"},
 		{"damaged, as listed", false, func(s *copied, o *restore.Options) {
-			s.write("20-data.dump.zst", nil)
-			o.Set = s.set()
+			s.Write("20-data.dump.zst", nil)
+			o.Set = s.Set()
 		}, isDamage, "20-data.dump.zst"},
 		{"damaged since", true, func(s *copied, _ *restore.Options) {
-			data := s.read("30-post-data.dump.zst.gpg")
+			data := s.Read("30-post-data.dump.zst.gpg")
 			data[len(data)-100] ^= 1
-			s.write("30-post-data.dump.zst.gpg", data)
+			s.Write("30-post-data.dump.zst.gpg", data)
 		}, isDamage, "30-post-data.dump.zst.gpg"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := copySet(t, tt.sealed)
-			o := options(t, s.c, s.set(), scratchtest.Name("refused"))
+			o := options(t, s.Catalog, s.Set(), scratchtest.Name("refused"))
 			tt.change(s, &o)
 			run := &proctest.Runner{T: t} // only the finder may run programs
 			o.Runner = run
@@ -265,19 +265,19 @@ func TestFails(t *testing.T) {
 		check  func(error) bool
 	}{
 		"SQL that no server takes": {func(r run) {
-			r.forgeArtifact("30-post-data.dump", true, replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDXE"))
-			r.o.Set = r.set()
+			r.ForgeArtifact("30-post-data.dump", true, catalogtest.Replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDXE"))
+			r.o.Set = r.Set()
 		}, func(err error) bool { return strings.Contains(err.Error(), "syntax error") }},
 		"a row less": {func(r run) {
-			r.forge(func(m *catalog.Manifest) { m.Fingerprint.Tables[0].Rows++ })
-			r.o.Set = r.set()
+			r.Forge(func(m *catalog.Manifest) { m.Fingerprint.Tables[0].Rows++ })
+			r.o.Set = r.Set()
 		}, func(err error) bool { return errors.Is(err, pgdump.ErrDiffers) }},
 		"content damaged after it was hashed": {func(r run) {
 			r.o.Step = func(name string) {
 				if name == "loaded pre-data" {
-					data := r.read("20-data.dump.zst")
+					data := r.Read("20-data.dump.zst")
 					data[len(data)/2] ^= 1
-					r.write("20-data.dump.zst", data)
+					r.Write("20-data.dump.zst", data)
 				}
 			}
 		}, isDamage},
@@ -316,7 +316,7 @@ func TestFails(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, false)
 			into := scratchtest.Name("fails")
-			o := options(t, s.c, s.set(), into)
+			o := options(t, s.Catalog, s.Set(), into)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			tt.change(run{s, &o, func() { cancel(why) }, t})
@@ -336,7 +336,7 @@ func TestFails(t *testing.T) {
 	t.Run("stopped too late", func(t *testing.T) {
 		t.Parallel()
 		s := copySet(t, false)
-		o := options(t, s.c, s.set(), scratchtest.Name("late"))
+		o := options(t, s.Catalog, s.Set(), scratchtest.Name("late"))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		o.Step = func(name string) {
@@ -346,7 +346,7 @@ func TestFails(t *testing.T) {
 		}
 		_, err := restore.Into(ctx, o)
 		must(t, err)
-		if dump(t, o.Into) != original.dump {
+		if scratchtest.Dump(t, o.Into) != original.dump {
 			t.Error("the restored database is dumped differently from the original")
 		}
 	})
@@ -354,7 +354,7 @@ func TestFails(t *testing.T) {
 		t.Parallel()
 		admin, guest := scratchtest.Admin(t), scratchtest.Name("guest")
 		e := scratchtest.Database(t, "CREATE TABLE t ()", "CREATE ROLE "+guest, "GRANT SELECT ON t TO "+guest)
-		c := open(t, t.TempDir())
+		c := catalogtest.Open(t, t.TempDir())
 		set := save(t, c, e, nil)
 		scratchtest.Exec(t, e, "DROP OWNED BY "+guest, "DROP ROLE "+guest)
 		o := options(t, c, set, scratchtest.Name("fails"))
@@ -372,7 +372,7 @@ func TestFails(t *testing.T) {
 	t.Run("a role that may not create databases", func(t *testing.T) {
 		t.Parallel()
 		s := copySet(t, false)
-		o := options(t, s.c, s.set(), scratchtest.Name("fails"))
+		o := options(t, s.Catalog, s.Set(), scratchtest.Name("fails"))
 		o.Admin = scratchtest.Connect(t, scratchtest.Server(t), "postgres", scratchtest.Role(t, o.Admin, "LOGIN"))
 		if _, err := restore.Into(t.Context(), o); err == nil || !errors.Is(err, pgdump.ErrRights) || !strings.Contains(err.Error(), "CREATEDB") {
 			t.Errorf("got %v", err)
@@ -386,7 +386,7 @@ func TestFails(t *testing.T) {
 // killing is a runner that kills the pg_restore of that number before it gets a byte.
 func killing(t testing.TB, number int) proc.Runner {
 	count := 0
-	return wrapped{scratchtest.Runner(), func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
+	return proctest.Wrapped{Runner: scratchtest.Runner(), OnStart: func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
 		if filepath.Base(c.Path) != "pg_restore" {
 			return next.Start(ctx, c)
 		}
@@ -394,30 +394,8 @@ func killing(t testing.TB, number int) proc.Runner {
 		if count-1 != number {
 			return next.Start(ctx, c)
 		}
-		input := &killer{t: t, from: c.Stdin, pid: make(chan int, 1)}
-		c.Stdin = input
-		p, err := next.Start(ctx, c)
-		if err == nil {
-			input.pid <- p.PID()
-		}
-		return p, err
+		return proctest.StartKilled(ctx, t, next, c)
 	}}
-}
-
-type killer struct {
-	t    testing.TB
-	from io.Reader
-	pid  chan int
-	once sync.Once
-}
-
-func (k *killer) Read(p []byte) (int, error) {
-	k.once.Do(func() {
-		if err := syscall.Kill(<-k.pid, syscall.SIGKILL); err != nil {
-			k.t.Error(err)
-		}
-	})
-	return k.from.Read(p)
 }
 
 // background is a test whose context has not ended when it cleans up.
@@ -429,8 +407,8 @@ func (background) Context() context.Context { return context.Background() }
 func TestWithoutFingerprint(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
-	s.forge(func(m *catalog.Manifest) { m.Fingerprint = nil })
-	r, err := restore.Into(t.Context(), options(t, s.c, s.set(), scratchtest.Name("uncounted")))
+	s.Forge(func(m *catalog.Manifest) { m.Fingerprint = nil })
+	r, err := restore.Into(t.Context(), options(t, s.Catalog, s.Set(), scratchtest.Name("uncounted")))
 	must(t, err)
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "nothing was counted") {
 		t.Errorf("warnings %q", r.Warnings)

@@ -85,7 +85,7 @@ func restoreAndDie() {
 func (s *service) victim() victim {
 	server := scratchtest.Server(s.t)
 	return victim{
-		Repository: filepath.Dir(filepath.Dir(filepath.Dir(s.set.dir))), Ref: s.set.ref.String(), Live: s.live, Intents: s.o.Intents.Dir, Unit: s.app.file,
+		Repository: filepath.Dir(filepath.Dir(filepath.Dir(s.set.Dir))), Ref: s.set.Ref.String(), Live: s.live, Intents: s.o.Intents.Dir, Unit: s.app.file,
 		URL: fmt.Sprintf("host='%s' port=%d user=postgres dbname=postgres", server.SocketDir, server.Port),
 	}
 }

@@ -17,9 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
@@ -31,30 +33,6 @@ type files struct {
 	dir, live, original string
 	catalog             *catalog.Catalog
 	set                 catalog.Set
-}
-
-// tool runs a program that the test cannot do without.
-func tool(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("cannot be left out in CI: %v", err)
-		}
-		t.Skip(err)
-	}
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%.2000s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// sameTree compares two trees in content and all metadata.
-func sameTree(t testing.TB, want, got string) {
-	t.Helper()
-	if out := tool(t, "rsync", "-aHAXn", "--checksum", "--delete", "--itemize-changes", want+"/", got+"/"); out != "" {
-		t.Errorf("%s and %s differ:\n%.2000s", want, got, out)
-	}
 }
 
 // newFiles fills a directory with everything that is odd, keeps a copy of it, and makes a set of it.
@@ -88,7 +66,7 @@ func newFiles(t testing.TB) *files {
 		must(t, os.Chmod(at("setuid"), 0o4755))
 	}
 	must(t, os.Chtimes(at("a"), time.Time{}, time.Unix(1_000_000_000, 123456789)))
-	tool(t, "cp", "-a", f.live, f.original)
+	proctest.Program(t, "cp", "-a", f.live, f.original)
 	repository := filepath.Join(dir, "repository")
 	must(t, os.Mkdir(repository, 0o700))
 	f.open()
@@ -149,7 +127,7 @@ func (f *files) spoil() {
 func (f *files) copyOf(name string) string {
 	f.t.Helper()
 	to := filepath.Join(f.dir, name)
-	tool(f.t, "cp", "-a", f.live, to)
+	proctest.Program(f.t, "cp", "-a", f.live, to)
 	return to
 }
 
@@ -193,12 +171,12 @@ func TestMediaRestored(t *testing.T) {
 			if got := fmt.Sprint(pathsOf(p.Added), pathsOf(p.Changed), pathsOf(p.Removed)); got != "[a/deep a/deep/er a/deep/er/three a/deep/same a/two.txt] [a/one.txt] [uploaded]" {
 				t.Errorf("plan: %s", got)
 			}
-			sameTree(t, spoiled, f.live)
+			archivetest.Same(t, spoiled, f.live)
 			f.left()
 			r, err := restore.Media(t.Context(), o)
 			must(t, err)
-			sameTree(t, f.original, f.live)
-			sameTree(t, spoiled, filepath.Join(r.Kept, "tree"))
+			archivetest.Same(t, f.original, f.live)
+			archivetest.Same(t, spoiled, filepath.Join(r.Kept, "tree"))
 			var st unix.Stat_t
 			must(t, unix.Lstat(filepath.Join(f.live, "a/two.txt"), &st))
 			if st.Nlink != 1 {
@@ -207,18 +185,18 @@ func TestMediaRestored(t *testing.T) {
 			f.left("media_before")
 			_, err = restore.UndoMedia(t.Context(), o)
 			must(t, err)
-			sameTree(t, spoiled, f.live)
+			archivetest.Same(t, spoiled, f.live)
 			f.left("media_undone")
 			_, err = restore.UndoMedia(t.Context(), o)
 			must(t, err)
-			sameTree(t, f.original, f.live)
+			archivetest.Same(t, f.original, f.live)
 			kept, err := restore.ListKeptMedia(f.live)
 			must(t, err)
 			for _, k := range kept {
 				must(t, restore.DropMedia(k))
 			}
 			f.left()
-			sameTree(t, f.original, f.live)
+			archivetest.Same(t, f.original, f.live)
 		})
 	}
 }
@@ -257,9 +235,7 @@ func TestMediaPaths(t *testing.T) {
 	}
 	_, err = restore.UndoMedia(t.Context(), o)
 	must(t, err)
-	if out := tool(t, "rsync", "-aHAXnO", "--checksum", "--delete", "--itemize-changes", spoiled+"/", f.live+"/"); out != "" {
-		t.Errorf("after the undo:\n%s", out)
-	}
+	archivetest.Same(t, spoiled, f.live, "--omit-dir-times")
 	f.left("media_undone")
 }
 
@@ -271,7 +247,7 @@ func TestMediaBeside(t *testing.T) {
 	o.To = filepath.Join(f.dir, "elsewhere")
 	_, err := restore.Media(t.Context(), o)
 	must(t, err)
-	sameTree(t, f.original, o.To)
+	archivetest.Same(t, f.original, o.To)
 	if _, err := restore.Media(t.Context(), o); !errors.Is(err, restore.ErrMediaExists) {
 		t.Errorf("a second time: %v", err)
 	}
@@ -282,7 +258,7 @@ func TestMediaBeside(t *testing.T) {
 	o.To = ""
 	_, err = restore.Media(t.Context(), o)
 	must(t, err)
-	sameTree(t, f.original, f.live)
+	archivetest.Same(t, f.original, f.live)
 	_, err = restore.UndoMedia(t.Context(), o)
 	must(t, err)
 	if _, err := os.Lstat(f.live); !errors.Is(err, fs.ErrNotExist) {
@@ -320,7 +296,7 @@ func TestMediaDamaged(t *testing.T) {
 			if !errors.Is(err, catalog.ErrDamaged) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v", err)
 			}
-			sameTree(t, spoiled, f.live)
+			archivetest.Same(t, spoiled, f.live)
 			f.left()
 		})
 	}
@@ -369,7 +345,7 @@ func TestMediaPlaces(t *testing.T) {
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "through a symbolic link") {
 		t.Errorf("warnings %q", r.Warnings)
 	}
-	sameTree(t, f.original, f.live)
+	archivetest.Same(t, f.original, f.live)
 	if to, err := os.Readlink(link); err != nil || to != "media" {
 		t.Errorf("the link: %q, %v", to, err)
 	}
@@ -388,7 +364,7 @@ func TestMediaOrdinaryUser(t *testing.T) {
 		t.Skip("only root can become somebody else")
 	}
 	f := newFiles(t)
-	tool(t, "chown", "-R", "--no-dereference", "65534:65534", filepath.Join(f.dir, "repository"))
+	proctest.Program(t, "chown", "-R", "--no-dereference", "65534:65534", filepath.Join(f.dir, "repository"))
 	for dir := f.dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		must(t, os.Chmod(dir, 0o755))
 	}
@@ -400,9 +376,7 @@ func TestMediaOrdinaryUser(t *testing.T) {
 	if !strings.Contains(out, "<nil> unowned ") || strings.Contains(out, "unowned 0") {
 		t.Fatalf("%s", out)
 	}
-	if diff := tool(t, "rsync", "-rlHXnt", "--checksum", "--delete", "--itemize-changes", f.original+"/", to+"/"); diff != "" {
-		t.Errorf("differs:\n%s", diff)
-	}
+	archivetest.Same(t, f.original, to, "--no-perms", "--no-owner", "--no-group", "--no-acls", "--no-devices", "--no-specials")
 	fi, err := os.Stat(filepath.Join(to, "setuid"))
 	must(t, err)
 	if fi.Mode()&fs.ModeSetuid != 0 {
@@ -525,7 +499,7 @@ func TestMediaKilled(t *testing.T) {
 				}
 				switch {
 				case s.finished && paths == nil:
-					sameTree(t, f.original, f.live)
+					archivetest.Same(t, f.original, f.live)
 					f.left("media_before")
 				case s.finished:
 					for _, p := range paths {
@@ -536,12 +510,12 @@ func TestMediaKilled(t *testing.T) {
 					}
 					f.left("media_before")
 				default:
-					sameTree(t, spoiled, f.live)
+					archivetest.Same(t, spoiled, f.live)
 				}
 				// The next one works, and drop-old removes what is left.
 				_, err = restore.Media(t.Context(), f.options())
 				must(t, err)
-				sameTree(t, f.original, f.live)
+				archivetest.Same(t, f.original, f.live)
 				kept, err := restore.ListKeptMedia(f.live)
 				must(t, err)
 				for _, k := range kept {
@@ -563,7 +537,7 @@ func TestMediaDiskFull(t *testing.T) {
 	f.set = f.publish()
 	small := filepath.Join(f.dir, "small")
 	must(t, os.Mkdir(small, 0o755))
-	tool(t, "mount", "-t", "tmpfs", "-o", "size=8m", "none", small)
+	proctest.Program(t, "mount", "-t", "tmpfs", "-o", "size=8m", "none", small)
 	t.Cleanup(func() { must(t, unix.Unmount(small, 0)) })
 	live := filepath.Join(small, "media")
 	must(t, os.Mkdir(live, 0o755))

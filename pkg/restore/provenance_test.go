@@ -12,23 +12,24 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 // sign signs the set as it lies there, and returns the key that counts then.
 func (s *copied) sign() *seal.Key {
-	s.t.Helper()
-	path := filepath.Join(s.t.TempDir(), "sign.key")
+	s.T.Helper()
+	path := filepath.Join(s.T.TempDir(), "sign.key")
 	f, err := os.Create(path)
-	must(s.t, err)
-	must(s.t, newEntity(s.t, "host").SerializePrivateWithoutSigning(f, nil))
-	must(s.t, f.Close())
-	signer, err := seal.NewSigner(s.t.Context(), seal.SignerOptions{File: path})
-	must(s.t, err)
-	sig, err := signer.Sign(s.t.Context(), s.read(catalog.SumsName))
-	must(s.t, err)
-	s.write(catalog.SignatureName, sig)
+	must(s.T, err)
+	must(s.T, sealtest.Entity(s.T, "host", nil).SerializePrivateWithoutSigning(f, nil))
+	must(s.T, f.Close())
+	signer, err := seal.NewSigner(s.T.Context(), seal.SignerOptions{File: path})
+	must(s.T, err)
+	sig, err := signer.Sign(s.T.Context(), s.Read(catalog.SumsName))
+	must(s.T, err)
+	s.Write(catalog.SignatureName, sig)
 	keys, err := seal.ReadPublicKeyFile(path)
-	must(s.t, err)
+	must(s.T, err)
 	return keys[0]
 }
 
@@ -38,12 +39,12 @@ func TestProvenance(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
 	into := scratchtest.Name("signed")
-	o := options(t, s.c, s.set(), into)
+	o := options(t, s.Catalog, s.Set(), into)
 	refused := func(want string) {
 		t.Helper()
-		o.Set = s.set()
+		o.Set = s.Set()
 		_, err := restore.Into(t.Context(), o)
-		if !errors.Is(err, catalog.ErrDamaged) || !strings.Contains(err.Error(), s.ref.String()+": ") || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, catalog.ErrDamaged) || !strings.Contains(err.Error(), s.Ref.String()+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
 		if there := like(t, into); there != "" {
@@ -58,7 +59,7 @@ func TestProvenance(t *testing.T) {
 	if _, err := restore.PlanInto(t.Context(), o); err == nil {
 		t.Error("planned without the keys that are required")
 	}
-	o.Provenance.Require, o.Set = false, s.set()
+	o.Provenance.Require, o.Set = false, s.Set()
 	plan, err := restore.PlanInto(t.Context(), o)
 	if err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "was not checked: host.pub: no such file") {
 		t.Errorf("in a disaster: %q, %v", plan.Warnings, err)
@@ -71,7 +72,7 @@ func TestProvenance(t *testing.T) {
 	_, err = restore.Into(t.Context(), o)
 	must(t, err)
 	scratchtest.Exec(t, scratchtest.Admin(t), `DROP DATABASE "`+into+`"`)
-	s.forge(func(m *catalog.Manifest) { m.Source.Migration = "forge.0001_initial" })
+	s.Forge(func(m *catalog.Manifest) { m.Source.Migration = "forge.0001_initial" })
 	o.Provenance.Require = false
 	refused("wrong signature: it does not fit what is signed")
 }
@@ -80,16 +81,16 @@ func TestProvenance(t *testing.T) {
 func TestPlanOfExchangedSet(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
-	home := s.set().Manifest.Source.SystemIdentifier
+	home := s.Set().Manifest.Source.SystemIdentifier
 	second := *s
-	second.ref.ID = "20990101T000000Z"
-	second.dir = filepath.Join(filepath.Dir(s.dir), string(second.ref.ID))
-	must(t, os.CopyFS(second.dir, os.DirFS(s.dir)))
-	second.forge(func(m *catalog.Manifest) {
-		m.ID, m.Host, m.Source.SystemIdentifier = second.ref.ID, "web2", "7000000000000000007"
+	second.Ref.ID = "20990101T000000Z"
+	second.Dir = filepath.Join(filepath.Dir(s.Dir), string(second.Ref.ID))
+	must(t, os.CopyFS(second.Dir, os.DirFS(s.Dir)))
+	second.Forge(func(m *catalog.Manifest) {
+		m.ID, m.Host, m.Source.SystemIdentifier = second.Ref.ID, "web2", "7000000000000000007"
 	})
 	key := second.sign()
-	o := options(t, s.c, second.set(), scratchtest.Name("exchanged"))
+	o := options(t, s.Catalog, second.Set(), scratchtest.Name("exchanged"))
 	o.Provenance = provenance.Policy{Signers: seal.Signers{key}, Require: true}
 	plan, err := restore.PlanInto(t.Context(), o)
 	must(t, err)

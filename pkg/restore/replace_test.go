@@ -118,7 +118,7 @@ const heartbeat = "CREATE TABLE heartbeat (n bigint)"
 func newService(t *testing.T, live string) *service {
 	t.Helper()
 	set := copySet(t, false)
-	o := options(t, set.c, set.set(), live)
+	o := options(t, set.Catalog, set.Set(), live)
 	scratchtest.NamedDatabase(t, live, "CREATE TABLE old_one (x int)", heartbeat, "COMMENT ON DATABASE "+postgres.QuoteIdent(live)+" IS 'the live one'")
 	dir := t.TempDir()
 	app := &application{file: filepath.Join(dir, "unit"), endpoint: o.Admin.WithDatabase(live)}

@@ -21,6 +21,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -159,7 +160,7 @@ func TestSecrets(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&lockedWriter{w: &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	run := &spy{Runner: proc.System{Environ: os.Environ(), Logger: logger}, t: t}
 	dir := t.TempDir()
-	c := open(t, dir)
+	c := catalogtest.Open(t, dir)
 	said := map[string]string{} // everything that somebody may come to see
 
 	o := backup.DatabaseOptions{

@@ -10,12 +10,14 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 )
 
 // Promise: chosen tables of a set, sealed or not, become a database beside the
@@ -26,8 +28,8 @@ func TestTables(t *testing.T) {
 	knotty, err := os.ReadFile("../postgres/pgdump/testdata/choose.sql")
 	must(t, err)
 	e := scratchtest.Database(t, scratchtest.Middling, string(knotty))
-	c := open(t, t.TempDir())
-	public, secret := newKey(t, "tables")
+	c := catalogtest.Open(t, t.TempDir())
+	public, secret := sealtest.Pair(t, "tables")
 	runner := scratchtest.Runner()
 	saved, err := backup.Database(t.Context(), backup.DatabaseOptions{
 		Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
@@ -71,14 +73,14 @@ func TestTables(t *testing.T) {
 func TestTablesCompared(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
-	s.forge(func(m *catalog.Manifest) {
+	s.Forge(func(m *catalog.Manifest) {
 		for i := range m.Fingerprint.Tables {
 			if m.Fingerprint.Tables[i].Name == "forge_document" {
 				m.Fingerprint.Tables[i].Rows++
 			}
 		}
 	})
-	o := options(t, s.c, s.set(), scratchtest.Name("some"))
+	o := options(t, s.Catalog, s.Set(), scratchtest.Name("some"))
 	o.Tables = []string{"forge_document", "event"}
 	if _, err := restore.Into(t.Context(), o); !errors.Is(err, pgdump.ErrDiffers) || !strings.Contains(err.Error(), "forge_document") {
 		t.Errorf("got %v", err)
@@ -97,7 +99,7 @@ func TestTablesCompared(t *testing.T) {
 func TestTablesRefused(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, true)
-	o := options(t, s.c, s.set(), scratchtest.Name("some"))
+	o := options(t, s.Catalog, s.Set(), scratchtest.Name("some"))
 	o.Step = func(name string) { t.Errorf("went on to %q", name) }
 	o.Tables = []string{"event", "evant"}
 	var unknown *pgdump.TableError
@@ -121,8 +123,8 @@ func TestTablesRefused(t *testing.T) {
 	}
 	// Room is needed for what is chosen, not for the whole.
 	plain := copySet(t, false)
-	plain.forge(func(m *catalog.Manifest) { m.Source.Bytes = 1 << 42 })
-	o.Catalog, o.Set = plain.c, plain.set()
+	plain.Forge(func(m *catalog.Manifest) { m.Source.Bytes = 1 << 42 })
+	o.Catalog, o.Set = plain.Catalog, plain.Set()
 	var space *restore.SpaceError
 	if _, err := restore.Into(t.Context(), o); !errors.As(err, &space) || space.Need < 1<<39 || space.Need > 3<<40 {
 		t.Errorf("a quarter of a large database: %v", err)
@@ -147,7 +149,7 @@ func TestTablesEncoding(t *testing.T) {
 	e := admin.WithDatabase(name)
 	scratchtest.Exec(t, e, `CREATE TABLE "日本" (id serial PRIMARY KEY, "名" text); CREATE TABLE other (id int REFERENCES "日本")`,
 		`INSERT INTO "日本" ("名") VALUES ('東京'), ('大阪'); INSERT INTO other VALUES (1)`, `CREATE INDEX ON "日本" ("名")`)
-	c := open(t, t.TempDir())
+	c := catalogtest.Open(t, t.TempDir())
 	o := options(t, c, save(t, c, e, nil), scratchtest.Name("some"))
 	o.Tables = []string{"日本"}
 	r, err := restore.Into(t.Context(), o)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
@@ -29,7 +30,7 @@ func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	e := scratchtest.Database(t, `CREATE FUNCTION slow(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.02); RETURN i; END';
 		CREATE TABLE sampled AS SELECT i FROM generate_series(1, 50) i; CREATE INDEX ON sampled (slow(i))`)
-	c := open(t, t.TempDir())
+	c := catalogtest.Open(t, t.TempDir())
 	set := save(t, c, e, nil)
 	o := options(t, c, set, scratchtest.Name("hasty"))
 	o.Admin = scratchtest.Connect(t, scratchtest.Server(t), "postgres", hasty(t))

@@ -3,11 +3,11 @@ package verify_test
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/store"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 	"github.com/bmad-forge/forgectl/pkg/verify"
@@ -18,8 +18,7 @@ func onDisk(t *testing.T, s *copied) (*copied, *storetest.Disk) {
 	t.Helper()
 	mount := t.TempDir()
 	disk := storetest.Mount(t, mount, 4<<20)
-	must(t, os.CopyFS(filepath.Join(mount, s.ref.Dir()), os.DirFS(s.dir)))
-	return &copied{t: t, c: open(t, mount), ref: s.ref, dir: filepath.Join(mount, s.ref.Dir())}, disk
+	return &copied{*catalogtest.CopyTo(t, mount, s.Root(), s.Ref)}, disk
 }
 
 // Promise: a verdict that finds no room beside the set, or a read-only one, is
@@ -30,26 +29,26 @@ func TestNoRoomForVerdict(t *testing.T) {
 	s, disk := onDisk(t, copySet(t, true))
 	for _, damaged := range []bool{false, true} {
 		if damaged {
-			data := s.read("RECOVER.md")
+			data := s.Read("RECOVER.md")
 			data[0] ^= 1
-			s.write("RECOVER.md", data)
+			s.Write("RECOVER.md", data)
 		}
 		disk.Fill(0)
-		v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.set())
+		v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.Set())
 		must(t, err)
-		if v.OK == damaged || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "no space left on device") || !strings.Contains(v.Warnings[0], s.dir) {
+		if v.OK == damaged || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "no space left on device") || !strings.Contains(v.Warnings[0], s.Dir) {
 			t.Errorf("%v, %q", v.OK, v.Warnings)
 		}
 		disk.Free()
 		s.unrecorded()
 	}
-	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.set())
+	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.Set())
 	if err != nil || len(v.Warnings) > 0 {
 		t.Errorf("with room: %v, %q", err, v.Warnings)
 	}
 	s.failedCheck(catalog.LevelDecode, "RECOVER.md")
 	disk.ReadOnly()
-	v, err = verify.Verify(t.Context(), s.options(""), s.set())
+	v, err = verify.Verify(t.Context(), s.options(""), s.Set())
 	if err != nil || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "read-only") {
 		t.Errorf("read-only: %v, %q", err, v.Warnings)
 	}
@@ -69,7 +68,7 @@ func TestUnmounted(t *testing.T) {
 				disk.Unmount()
 			}
 		}
-		v, err := verify.Verify(t.Context(), o, s.set())
+		v, err := verify.Verify(t.Context(), o, s.Set())
 		if !gone || !errors.Is(err, store.ErrGone) || errors.Is(err, catalog.ErrDamaged) || v.OK || len(v.Damage) > 0 {
 			t.Errorf("%s: gone %v: %v, %+v", stage, gone, err, v)
 		}
@@ -80,7 +79,7 @@ func TestUnmounted(t *testing.T) {
 		s.unrecorded()
 		empty(t, o.Scratch.Dir)
 	}
-	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.set())
+	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.Set())
 	if err != nil || !v.OK {
 		t.Errorf("when it is back: %v, %v", err, v.Err())
 	}
@@ -108,7 +107,7 @@ func TestScratchFull(t *testing.T) {
 				disk.Fill(c.leave)
 			}
 		}
-		v, err := verify.Verify(t.Context(), o, s.set())
+		v, err := verify.Verify(t.Context(), o, s.Set())
 		if !filled {
 			t.Fatalf("no step %q: %v", c.step, err)
 		}
@@ -126,7 +125,7 @@ func TestScratchFull(t *testing.T) {
 	}
 	o := s.options(catalog.LevelDrill)
 	o.Scratch.Dir = dir
-	v, err := verify.Verify(t.Context(), o, s.set())
+	v, err := verify.Verify(t.Context(), o, s.Set())
 	if err != nil || !v.OK {
 		t.Errorf("with room: %v, %v", err, v.Err())
 	}

@@ -3,18 +3,16 @@ package verify_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
@@ -53,7 +51,7 @@ func TestDrill(t *testing.T) {
 			t.Errorf("owner %s instead of %s", got, original.role)
 		}
 	}
-	v, err := verify.Verify(t.Context(), o, s.set())
+	v, err := verify.Verify(t.Context(), o, s.Set())
 	must(t, err)
 	var stages []string
 	for _, stage := range v.Stages {
@@ -68,7 +66,7 @@ func TestDrill(t *testing.T) {
 	if progress["load"] == 0 || progress["compare"] == 0 {
 		t.Errorf("progress %v", progress)
 	}
-	if k := s.set().LastCheck(catalog.LevelDrill); k == nil || len(k.Stages) != len(stages) {
+	if k := s.Set().LastCheck(catalog.LevelDrill); k == nil || len(k.Stages) != len(stages) {
 		t.Errorf("recorded %+v", k)
 	}
 	empty(t, o.Scratch.Dir)
@@ -85,27 +83,29 @@ func TestDrillFails(t *testing.T) {
 		says  string
 	}{
 		{"a row less", func(s *copied) {
-			s.forge(func(m *catalog.Manifest) {
+			s.Forge(func(m *catalog.Manifest) {
 				i := slices.IndexFunc(m.Fingerprint.Tables, func(t catalog.Table) bool { return t.Name == "forge_document" })
 				m.Fingerprint.Tables[i].Rows++
 			})
 		}, pgdump.ErrDiffers, `"public"."forge_document" has 2000 rows, not 2001`},
-		{"other content", func(s *copied) { s.forgeArtifact("20-data.dump", true, replace("note 77\n", "note 78\n")) }, pgdump.ErrDiffers, "other content"},
+		{"other content", func(s *copied) { s.ForgeArtifact("20-data.dump", true, catalogtest.Replace("note 77\n", "note 78\n")) }, pgdump.ErrDiffers, "other content"},
 		{"SQL that no server takes", func(s *copied) {
-			s.forgeArtifact("10-pre-data.dump", true, replace("CREATE TABLE public.empty_table", "CREATE TABEL public.empty_table"))
+			s.ForgeArtifact("10-pre-data.dump", true, catalogtest.Replace("CREATE TABLE public.empty_table", "CREATE TABEL public.empty_table"))
 		}, nil, "syntax error"},
 		{"a reference into nothing", func(s *copied) {
-			s.forgeArtifact("30-post-data.dump", true, replace("FOREIGN KEY (parent_id) REFERENCES public.forge_document(id)", "FOREIGN KEY (parent_id) REFERENCES public.forge_documens(id)"))
+			s.ForgeArtifact("30-post-data.dump", true, catalogtest.Replace("FOREIGN KEY (parent_id) REFERENCES public.forge_document(id)", "FOREIGN KEY (parent_id) REFERENCES public.forge_documens(id)"))
 		}, nil, "forge_documens"},
-		{"no word of where it came from", func(s *copied) { s.forge(func(m *catalog.Manifest) { m.Source = nil }) }, catalog.ErrDamaged, "manifest.json"},
-		{"no head", func(s *copied) { s.forgeArtifact("05-database.sql", true, replace("-- forgectl", "-- forge")) }, catalog.ErrDamaged, "05-database.sql"},
+		{"no word of where it came from", func(s *copied) { s.Forge(func(m *catalog.Manifest) { m.Source = nil }) }, catalog.ErrDamaged, "manifest.json"},
+		{"no head", func(s *copied) {
+			s.ForgeArtifact("05-database.sql", true, catalogtest.Replace("-- forgectl", "-- forge"))
+		}, catalog.ErrDamaged, "05-database.sql"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, false)
 			tt.forge(s)
 			o := s.options(catalog.LevelDrill)
-			v, err := verify.Verify(t.Context(), o, s.set())
+			v, err := verify.Verify(t.Context(), o, s.Set())
 			must(t, err)
 			if v.OK || v.Err() == nil || tt.is != nil && !errors.Is(v.Err(), tt.is) || !strings.Contains(v.Err().Error(), tt.says) {
 				t.Errorf("verdict %v, %v", v.OK, v.Err())
@@ -128,18 +128,20 @@ func TestDrillNotHere(t *testing.T) {
 		check  func(error) bool
 		says   string
 	}{
-		{"extension", func(s *copied) { s.forgeArtifact("10-pre-data.dump", true, replace("pg_trgm", "pg_nope")) }, nil, func(err error) bool {
+		{"extension", func(s *copied) { s.ForgeArtifact("10-pre-data.dump", true, catalogtest.Replace("pg_trgm", "pg_nope")) }, nil, func(err error) bool {
 			var m *pgdump.MissingError
 			return errors.As(err, &m) && slices.Equal(m.Extensions, []string{"pg_nope"}) && len(m.Roles) == 0
 		}, "pg_nope"},
-		{"locale", func(s *copied) { s.forgeArtifact("05-database.sql", true, replace("C.UTF-8", "xx_YY.UTF-8")) }, nil, unavailable, "xx_YY.UTF-8"},
+		{"locale", func(s *copied) {
+			s.ForgeArtifact("05-database.sql", true, catalogtest.Replace("C.UTF-8", "xx_YY.UTF-8"))
+		}, nil, unavailable, "xx_YY.UTF-8"},
 		{"collation of the database", func(s *copied) {
-			s.forgeArtifact("05-database.sql", true, replace(`"collate":"C.UTF-8"`, `"collate":"xx_YY.UTF-8"`))
+			s.ForgeArtifact("05-database.sql", true, catalogtest.Replace(`"collate":"C.UTF-8"`, `"collate":"xx_YY.UTF-8"`))
 		}, nil, func(error) bool { return true }, "xx_YY.UTF-8"},
 		{"preload library", func(s *copied) {
-			s.forgeArtifact("05-database.sql", true, replace(`"extensions":["pg_trgm"`, `"preload_libraries":["auto_explain","nolibrary"],"extensions":["nolibrary","pg_trgm"`))
+			s.ForgeArtifact("05-database.sql", true, catalogtest.Replace(`"extensions":["pg_trgm"`, `"preload_libraries":["auto_explain","nolibrary"],"extensions":["nolibrary","pg_trgm"`))
 		}, nil, unavailable, "nolibrary"},
-		{"newer programs than there are", func(s *copied) { s.forge(func(m *catalog.Manifest) { m.Tools["pg_dump"] = "98.1" }) }, nil, func(err error) bool {
+		{"newer programs than there are", func(s *copied) { s.Forge(func(m *catalog.Manifest) { m.Tools["pg_dump"] = "98.1" }) }, nil, func(err error) bool {
 			var m *postgres.ToolsError
 			return errors.As(err, &m) && m.Need == 98
 		}, "98"},
@@ -161,7 +163,7 @@ func TestDrillNotHere(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&o)
 			}
-			v, err := verify.Verify(t.Context(), o, s.set())
+			v, err := verify.Verify(t.Context(), o, s.Set())
 			if err == nil || !tt.check(err) || !strings.Contains(err.Error(), tt.says) || v.OK || len(v.Damage) > 0 {
 				t.Errorf("got %v, %+v", err, v)
 			}
@@ -182,11 +184,11 @@ func TestDrillNotHere(t *testing.T) {
 func TestDrillLenient(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
-	s.forgeArtifact("05-database.sql", true, replace(`"extensions":["pg_trgm"`, `"preload_libraries":["auto_explain","nolibrary"],"extensions":["pg_trgm"`))
-	s.forge(func(m *catalog.Manifest) { m.Fingerprint = &catalog.Fingerprint{Level: catalog.FingerprintNone} })
+	s.ForgeArtifact("05-database.sql", true, catalogtest.Replace(`"extensions":["pg_trgm"`, `"preload_libraries":["auto_explain","nolibrary"],"extensions":["pg_trgm"`))
+	s.Forge(func(m *catalog.Manifest) { m.Fingerprint = &catalog.Fingerprint{Level: catalog.FingerprintNone} })
 	o := s.options(catalog.LevelDrill)
 	o.FreeScratch = func() (int64, error) { return 0, errors.New("nobody knows") }
-	v, err := verify.Verify(t.Context(), o, s.set())
+	v, err := verify.Verify(t.Context(), o, s.Set())
 	must(t, err)
 	if !v.OK || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], "no fingerprint") {
 		t.Errorf("%v, warnings %q", v.Err(), v.Warnings)
@@ -214,7 +216,7 @@ func TestDrillCancelled(t *testing.T) {
 			o := s.options(catalog.LevelDrill)
 			o.Step = at
 			o.Progress = func(stage string, _, _ int64) { at("progress of " + stage) }
-			v, err := verify.Verify(ctx, o, s.set())
+			v, err := verify.Verify(ctx, o, s.Set())
 			if !hit || !errors.Is(err, why) || v.OK || len(v.Damage) > 0 {
 				t.Errorf("hit %v, %v, %+v", hit, err, v)
 			}
@@ -236,7 +238,7 @@ func TestDrillDies(t *testing.T) {
 				kill(t, clusterIn(t, o.Scratch.Dir))
 			}
 		}
-		v, err := verify.Verify(t.Context(), o, s.set())
+		v, err := verify.Verify(t.Context(), o, s.Set())
 		if err == nil || v.OK || len(v.Damage) > 0 {
 			t.Errorf("got %v, %+v", err, v)
 		}
@@ -252,7 +254,7 @@ func TestDrillDies(t *testing.T) {
 				kill(t, clusterIn(t, o.Scratch.Dir))
 			}
 		}
-		v, err := verify.Verify(t.Context(), o, s.set())
+		v, err := verify.Verify(t.Context(), o, s.Set())
 		if err == nil || v.OK || len(v.Damage) > 0 {
 			t.Errorf("got %v, %+v", err, v)
 		}
@@ -265,22 +267,16 @@ func TestDrillDies(t *testing.T) {
 			s := copySet(t, false)
 			o := s.options(catalog.LevelDrill)
 			started := 0
-			o.Runner = wrapped{scratchtest.Runner(), func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
+			o.Runner = proctest.Wrapped{Runner: scratchtest.Runner(), OnStart: func(ctx context.Context, next proc.Runner, c proc.Cmd) (proc.Process, error) {
 				if filepath.Base(c.Path) != "pg_restore" || c.Stdin == nil {
 					return next.Start(ctx, c)
 				}
 				if started++; started != nth+1 {
 					return next.Start(ctx, c)
 				}
-				input := &killer{t: t, from: c.Stdin, pid: make(chan int, 1)}
-				c.Stdin = input
-				p, err := next.Start(ctx, c)
-				if err == nil {
-					input.pid <- p.PID()
-				}
-				return p, err
+				return proctest.StartKilled(ctx, t, next, c)
 			}}
-			v, err := verify.Verify(t.Context(), o, s.set())
+			v, err := verify.Verify(t.Context(), o, s.Set())
 			var failed *proc.Error
 			if !errors.As(err, &failed) || failed.Signal != syscall.SIGKILL || v.OK || len(v.Damage) > 0 || !strings.Contains(err.Error(), "load "+section+": pg_restore: ended by signal: killed") {
 				t.Errorf("got %v, %+v", err, v)
@@ -300,21 +296,4 @@ func kill(t testing.TB, c *scratch.Cluster) {
 	pid, err := strconv.Atoi(first)
 	must(t, err)
 	must(t, syscall.Kill(pid, syscall.SIGKILL))
-}
-
-// killer kills the program that it is the input of before that gets a byte.
-type killer struct {
-	t    testing.TB
-	from io.Reader
-	pid  chan int
-	once sync.Once
-}
-
-func (k *killer) Read(p []byte) (int, error) {
-	k.once.Do(func() {
-		if err := syscall.Kill(<-k.pid, syscall.SIGKILL); err != nil {
-			k.t.Error(fmt.Errorf("kill pg_restore: %w", err))
-		}
-	})
-	return k.from.Read(p)
 }

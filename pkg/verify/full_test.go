@@ -11,6 +11,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/filecolumns"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
@@ -29,7 +30,7 @@ INSERT INTO forge_logo VALUES ('link.png');
 func fullSet(t testing.TB) (c *catalog.Catalog, dir string, full catalog.Set) {
 	t.Helper()
 	dir = t.TempDir()
-	c = open(t, dir)
+	c = catalogtest.Open(t, dir)
 	conf := filepath.Join(t.TempDir(), "nginx.conf")
 	must(t, os.WriteFile(conf, []byte("server {}\n"), 0o644))
 	media := t.TempDir()

@@ -64,8 +64,8 @@ func TestDrillKilled(t *testing.T) {
 			s := copySet(t, false)
 			o := s.options(catalog.LevelDrill)
 			cmd := exec.Command("/proc/self/exe")
-			repository := strings.TrimSuffix(s.dir, "/"+s.ref.Dir())
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%s|%s", killEnv, step, repository, s.ref, o.Scratch.Dir), "GORACE=atexit_sleep_ms=0")
+			repository := strings.TrimSuffix(s.Dir, "/"+s.Ref.Dir())
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%s|%s", killEnv, step, repository, s.Ref, o.Scratch.Dir), "GORACE=atexit_sleep_ms=0")
 			out, err := cmd.CombinedOutput()
 			if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("was not killed: %v\n%s", err, out)
@@ -80,7 +80,7 @@ func TestDrillKilled(t *testing.T) {
 			if step == "hashed" {
 				want = 0
 			}
-			v, err := verify.Verify(t.Context(), o, s.set())
+			v, err := verify.Verify(t.Context(), o, s.Set())
 			must(t, err)
 			if !v.OK || len(v.Warnings) > 0 || len(v.Removed) != want {
 				t.Errorf("%v, warnings %q, removed %q", v.Err(), v.Warnings, v.Removed)

@@ -11,25 +11,26 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
 // sign signs the set as it lies there, and returns the key that counts then.
 func (s *copied) sign() *seal.Key {
-	s.t.Helper()
-	public, path := newKeyFile(s.t)
-	signer, err := seal.NewSigner(s.t.Context(), seal.SignerOptions{File: path})
-	must(s.t, err)
-	sig, err := signer.Sign(s.t.Context(), s.read(catalog.SumsName))
-	must(s.t, err)
-	s.write(catalog.SignatureName, sig)
+	s.T.Helper()
+	public, path := newKeyFile(s.T)
+	signer, err := seal.NewSigner(s.T.Context(), seal.SignerOptions{File: path})
+	must(s.T, err)
+	sig, err := signer.Sign(s.T.Context(), s.Read(catalog.SumsName))
+	must(s.T, err)
+	s.Write(catalog.SignatureName, sig)
 	return public
 }
 
 // newKeyFile is a secret key in a file, as gpg exports it.
 func newKeyFile(t testing.TB) (public *seal.Key, path string) {
 	t.Helper()
-	e := newEntity(t, "host")
+	e := sealtest.Entity(t, "host", nil)
 	path = filepath.Join(t.TempDir(), "sign.key")
 	f, err := os.Create(path)
 	must(t, err)
@@ -49,16 +50,16 @@ func TestForged(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, false)
 			public := s.sign()
-			s.forge(func(m *catalog.Manifest) { m.Source.Migration = "forge.0001_initial" })
+			s.Forge(func(m *catalog.Manifest) { m.Source.Migration = "forge.0001_initial" })
 			v, err := verify.Verify(t.Context(), verify.Options{
-				Catalog: s.c, Level: level, Provenance: provenance.Policy{Signers: seal.Signers{public}},
+				Catalog: s.Catalog, Level: level, Provenance: provenance.Policy{Signers: seal.Signers{public}},
 				Step: func(name string) { t.Errorf("went on to %s", name) },
-			}, s.set())
+			}, s.Set())
 			must(t, err)
-			if v.OK || len(v.Damage) != 1 || !errors.Is(v.Err(), catalog.ErrDamaged) || !strings.HasPrefix(v.Err().Error(), s.ref.String()+": SHA256SUMS.sig by ") {
+			if v.OK || len(v.Damage) != 1 || !errors.Is(v.Err(), catalog.ErrDamaged) || !strings.HasPrefix(v.Err().Error(), s.Ref.String()+": SHA256SUMS.sig by ") {
 				t.Errorf("ok %v, %v", v.OK, v.Err())
 			}
-			if failed := s.set().Failed(); failed == nil || failed.Level != level {
+			if failed := s.Set().Failed(); failed == nil || failed.Level != level {
 				t.Errorf("recorded: %+v", failed)
 			}
 		})
@@ -73,7 +74,7 @@ func TestRefusedIsNotRecorded(t *testing.T) {
 	stranger, _ := newKeyFile(t)
 	policy := provenance.Policy{Signers: seal.Signers{stranger}, Require: true}
 	examine := func() (verify.Verdict, error) {
-		return verify.Verify(t.Context(), verify.Options{Catalog: s.c, Provenance: policy}, s.set())
+		return verify.Verify(t.Context(), verify.Options{Catalog: s.Catalog, Provenance: policy}, s.Set())
 	}
 	v, err := examine()
 	if err != nil || v.OK || !strings.Contains(v.Err().Error(), "not signed") {
@@ -87,19 +88,19 @@ func TestRefusedIsNotRecorded(t *testing.T) {
 	if v, err = examine(); !errors.Is(err, policy.Trouble) || v.OK {
 		t.Errorf("keys that cannot be read: %v, %v", v.Err(), err)
 	}
-	if checks := s.set().Checks; len(checks) > 0 {
+	if checks := s.Set().Checks; len(checks) > 0 {
 		t.Errorf("recorded: %+v", checks)
 	}
 	policy.Signers, policy.Trouble = seal.Signers{known}, nil
 	if v, err = examine(); err != nil || !v.OK || v.Signature.State != provenance.Good {
 		t.Errorf("known: %v, %v", v.Err(), err)
 	}
-	s.write("RECOVER.md", []byte("damaged as well"))
+	s.Write("RECOVER.md", []byte("damaged as well"))
 	policy.Signers = nil
 	if v, err = examine(); err != nil || len(v.Damage) != 2 {
 		t.Errorf("damaged: %v, %v", v.Err(), err)
 	}
-	if s.set().Failed() == nil {
+	if s.Set().Failed() == nil {
 		t.Error("damage was not recorded")
 	}
 }
@@ -109,21 +110,21 @@ func TestExchangedBetweenServers(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
 	const other = "7000000000000000007"
-	home := s.set().Manifest.Source.SystemIdentifier
+	home := s.Set().Manifest.Source.SystemIdentifier
 	// A second good set of the same server, later than the first.
 	second := *s
-	second.ref.ID = "20990101T000000Z"
-	second.dir = filepath.Join(filepath.Dir(s.dir), string(second.ref.ID))
-	must(t, os.CopyFS(second.dir, os.DirFS(s.dir)))
-	second.forge(func(m *catalog.Manifest) { m.ID = second.ref.ID })
-	options := verify.Options{Catalog: s.c, Group: func(ctx context.Context, g catalog.Group) ([]catalog.Set, error) { return s.c.List(ctx, g) }}
-	v, err := verify.Verify(t.Context(), options, s.set())
+	second.Ref.ID = "20990101T000000Z"
+	second.Dir = filepath.Join(filepath.Dir(s.Dir), string(second.Ref.ID))
+	must(t, os.CopyFS(second.Dir, os.DirFS(s.Dir)))
+	second.Forge(func(m *catalog.Manifest) { m.ID = second.Ref.ID })
+	options := verify.Options{Catalog: s.Catalog, Group: func(ctx context.Context, g catalog.Group) ([]catalog.Set, error) { return s.Catalog.List(ctx, g) }}
+	v, err := verify.Verify(t.Context(), options, s.Set())
 	if err != nil || len(v.Warnings) > 0 {
 		t.Fatalf("%q, %v", v.Warnings, err)
 	}
-	s.forge(func(m *catalog.Manifest) { m.Source.SystemIdentifier, m.Host = other, "web2" })
+	s.Forge(func(m *catalog.Manifest) { m.Source.SystemIdentifier, m.Host = other, "web2" })
 	options.Provenance = provenance.Policy{Signers: seal.Signers{s.sign()}, Require: true}
-	v, err = verify.Verify(t.Context(), options, s.set())
+	v, err = verify.Verify(t.Context(), options, s.Set())
 	must(t, err)
 	if !v.OK || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], other+" (set of web2)") || !strings.Contains(v.Warnings[0], home) {
 		t.Errorf("%v, %q", v.Err(), v.Warnings)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
@@ -30,24 +31,24 @@ type victim struct {
 func newVictim(t testing.TB) *victim {
 	t.Helper()
 	s := &victim{copied: copySet(t, true)}
-	s.unrecording = catalog.New(faulty{storeOf(t, s.copied), nil, errors.New("not recorded")}, catalog.Options{})
+	s.unrecording = catalog.New(faulty{catalogtest.Store(t, s.Root()), nil, errors.New("not recorded")}, catalog.Options{})
 	for i, id := range []catalog.ID{"20980101T000000Z", "20990101T000000Z"} {
 		now := func() time.Time { return id.Time() }
-		d, err := catalog.New(storeOf(t, s.copied), catalog.Options{Now: now, Host: "web1"}).Begin(t.Context(), s.ref.Group)
+		d, err := catalog.New(catalogtest.Store(t, s.Root()), catalog.Options{Now: now, Host: "web1"}).Begin(t.Context(), s.Ref.Group)
 		must(t, err)
 		_, err = d.Publish(t.Context(), catalog.Manifest{})
 		must(t, err)
 		what := []string{catalog.CheckPin, catalog.CheckSuspect}[i]
-		must(t, s.c.AddCheck(t.Context(), s.ref, catalog.Check{What: what, Reason: "before the migration", Time: id.Time()}))
+		must(t, s.Catalog.AddCheck(t.Context(), s.Ref, catalog.Check{What: what, Reason: "before the migration", Time: id.Time()}))
 	}
-	must(t, s.c.AddCheck(t.Context(), s.ref, catalog.Check{What: catalog.CheckAccept}))
-	must(t, filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+	must(t, s.Catalog.AddCheck(t.Context(), s.Ref, catalog.Check{What: catalog.CheckAccept}))
+	must(t, filepath.WalkDir(s.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
-			s.files = append(s.files, strings.TrimPrefix(path, s.dir+"/"))
+			s.files = append(s.files, strings.TrimPrefix(path, s.Dir+"/"))
 		}
 		return err
 	}))
-	if good, why := s.set().Good(); !good || !s.set().Pinned() || len(s.files) < 11 {
+	if good, why := s.Set().Good(); !good || !s.Set().Pinned() || len(s.files) < 11 {
 		t.Fatalf("%s, %q", why, s.files)
 	}
 	return s
@@ -57,35 +58,35 @@ func newVictim(t testing.TB) *victim {
 // named; and unless the neighbours are listed as whole. The verdict is not
 // recorded.
 func (s *victim) found(name, how string) {
-	s.t.Helper()
-	sets, err := s.c.List(s.t.Context(), s.ref.Group)
-	must(s.t, err)
-	i := slices.IndexFunc(sets, func(set catalog.Set) bool { return set.Ref == s.ref })
+	s.T.Helper()
+	sets, err := s.Catalog.List(s.T.Context(), s.Ref.Group)
+	must(s.T, err)
+	i := slices.IndexFunc(sets, func(set catalog.Set) bool { return set.Ref == s.Ref })
 	if len(sets) != 3 || i != 0 {
-		s.t.Fatalf("%s %s: listed %v", name, how, sets)
+		s.T.Fatalf("%s %s: listed %v", name, how, sets)
 	}
 	for _, n := range []int{1, 2} {
 		if good, why := sets[n].Good(); !good {
-			s.t.Errorf("%s %s: its neighbour: %s", name, how, why)
+			s.T.Errorf("%s %s: its neighbour: %s", name, how, why)
 		}
 	}
 	// A check file, the manifest and the sums are read by the list: what it says must not be "good".
 	good, _ := sets[i].Good()
 	if read := strings.HasPrefix(name, catalog.ChecksDir) || name == catalog.ManifestName; good && read {
-		s.t.Errorf("%s %s: good in the list", name, how)
+		s.T.Errorf("%s %s: good in the list", name, how)
 	}
 	o := s.options("")
 	o.Catalog = s.unrecording
-	v, err := verify.Verify(s.t.Context(), o, sets[i])
+	v, err := verify.Verify(s.T.Context(), o, sets[i])
 	if err != nil || v.OK || v.Err() == nil {
-		s.t.Fatalf("%s %s: %v, %+v", name, how, err, v)
+		s.T.Fatalf("%s %s: %v, %+v", name, how, err, v)
 	}
 	if text := v.Err().Error(); !strings.Contains(text, name) && name != catalog.SumsName {
-		s.t.Errorf("%s %s: %s", name, how, text)
+		s.T.Errorf("%s %s: %s", name, how, text)
 	}
 	var d *catalog.DamageError
 	if !errors.As(v.Err(), &d) {
-		s.t.Errorf("%s %s: %v", name, how, v.Err())
+		s.T.Errorf("%s %s: %v", name, how, v.Err())
 	}
 }
 
@@ -102,18 +103,18 @@ func TestEveryBit(t *testing.T) {
 	s := newVictim(t)
 	for n := range 600 {
 		name := s.files[n%len(s.files)] // each file as often as the large ones
-		whole := s.read(name)
+		whole := s.Read(name)
 		bit := random.IntN(8 * len(whole))
 		data := bytes.Clone(whole)
 		data[bit/8] ^= 1 << (bit % 8)
-		s.write(name, data)
+		s.Write(name, data)
 		s.found(name, "flipped")
 		if t.Failed() {
 			t.Fatalf("bit %d of %s", bit, name)
 		}
-		s.write(name, whole)
+		s.Write(name, whole)
 	}
-	v, err := verify.Verify(t.Context(), s.options(""), s.set())
+	v, err := verify.Verify(t.Context(), s.options(""), s.Set())
 	if err != nil || !v.OK {
 		t.Errorf("the test did not put things back: %v, %v", err, v.Err())
 	}
@@ -125,11 +126,11 @@ func TestEveryFile(t *testing.T) {
 	t.Parallel()
 	s := newVictim(t)
 	other := newVictim(t)
-	other.forge(func(m *catalog.Manifest) { m.Host = "web2" }) // the copies are the same otherwise
+	other.Forge(func(m *catalog.Manifest) { m.Host = "web2" }) // the copies are the same otherwise
 	for i, name := range s.files {
-		path, aside := filepath.Join(s.dir, name), filepath.Join(t.TempDir(), "aside")
-		whole := s.read(name)
-		neighbour := s.read(s.files[(i+1)%len(s.files)])
+		path, aside := filepath.Join(s.Dir, name), filepath.Join(t.TempDir(), "aside")
+		whole := s.Read(name)
+		neighbour := s.Read(s.files[(i+1)%len(s.files)])
 		as := func(data []byte) func() error {
 			return func() error { return os.WriteFile(path, data, 0o600) }
 		}
@@ -165,7 +166,7 @@ func TestEveryFile(t *testing.T) {
 			cases["removed"] = func() error { return nil }
 		}
 		if name == catalog.ManifestName || name == catalog.SumsName {
-			cases["of another set"] = as(other.read(name))
+			cases["of another set"] = as(other.Read(name))
 		}
 		for how, change := range cases {
 			must(t, os.Rename(path, aside))
@@ -175,7 +176,7 @@ func TestEveryFile(t *testing.T) {
 			must(t, os.Rename(aside, path))
 		}
 	}
-	v, err := verify.Verify(t.Context(), s.options(""), s.set())
+	v, err := verify.Verify(t.Context(), s.options(""), s.Set())
 	if err != nil || !v.OK {
 		t.Errorf("the test did not put things back: %v, %v", err, v.Err())
 	}
@@ -188,8 +189,8 @@ func TestDamagedRecords(t *testing.T) {
 	t.Parallel()
 	for _, what := range []string{catalog.CheckPin, catalog.CheckSuspect} {
 		s := copySet(t, true)
-		must(t, s.c.AddCheck(t.Context(), s.ref, catalog.Check{What: what, Reason: "x"}))
-		records, err := filepath.Glob(filepath.Join(s.dir, catalog.ChecksDir, "*.json"))
+		must(t, s.Catalog.AddCheck(t.Context(), s.Ref, catalog.Check{What: what, Reason: "x"}))
+		records, err := filepath.Glob(filepath.Join(s.Dir, catalog.ChecksDir, "*.json"))
 		must(t, err)
 		whole, err := os.ReadFile(records[0])
 		must(t, err)
@@ -202,7 +203,7 @@ func TestDamagedRecords(t *testing.T) {
 				data := bytes.Clone(whole)
 				data[i] ^= 1 << bit
 				must(t, os.WriteFile(records[0], data, 0o600))
-				set := s.set()
+				set := s.Set()
 				if good, _ := set.Good(); good || !errors.Is(set.Problem, catalog.ErrDamaged) {
 					t.Fatalf("%s, byte %d, bit %d: good %v, %v", what, i, bit, good, set.Problem)
 				}

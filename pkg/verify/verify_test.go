@@ -14,8 +14,10 @@ import (
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -37,19 +39,19 @@ func TestDamage(t *testing.T) {
 				t.Run(name+" "+how, func(t *testing.T) {
 					t.Parallel()
 					s := copySet(t, sealed)
-					before := s.set()
-					data := s.read(name)
+					before := s.Set()
+					data := s.Read(name)
 					switch how {
 					case "flipped":
 						data[len(data)/2] ^= 1
-						s.write(name, data)
+						s.Write(name, data)
 					case "cut":
-						s.write(name, data[:len(data)-1])
+						s.Write(name, data[:len(data)-1])
 					case "gone":
-						must(t, os.Remove(filepath.Join(s.dir, name)))
+						must(t, os.Remove(filepath.Join(s.Dir, name)))
 					}
 					// As it is listed now, and as it was listed before it was damaged.
-					for what, set := range map[string]catalog.Set{"listed now": s.set(), "listed before": before} {
+					for what, set := range map[string]catalog.Set{"listed now": s.Set(), "listed before": before} {
 						o := s.options(level)
 						o.Runner = &proctest.Runner{T: t}
 						o.Unlock = noUnlock{t}
@@ -91,18 +93,18 @@ func TestAllDamage(t *testing.T) {
 	} {
 		s := copySet(t, false)
 		for _, file := range want {
-			s.write(file, change(s.read(file)))
+			s.Write(file, change(s.Read(file)))
 		}
-		v, err := verify.Verify(t.Context(), s.options(catalog.LevelChecksum), s.set())
+		v, err := verify.Verify(t.Context(), s.options(catalog.LevelChecksum), s.Set())
 		must(t, err)
 		if got := artifacts(t, v); !slices.Equal(got, want) {
 			t.Errorf("%s: named %q", name, got)
 		}
 	}
 	s := copySet(t, false)
-	must(t, os.Mkdir(filepath.Join(s.dir, "checks"), 0o700))
-	s.write("checks/note.json", []byte("{}"))
-	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.set())
+	must(t, os.Mkdir(filepath.Join(s.Dir, "checks"), 0o700))
+	s.Write("checks/note.json", []byte("{}"))
+	v, err := verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.Set())
 	must(t, err)
 	if got := artifacts(t, v); !slices.Equal(got, []string{"checks/note.json"}) {
 		t.Errorf("a damaged record: named %q", got)
@@ -135,23 +137,23 @@ func TestDecode(t *testing.T) {
 		change func([]byte) []byte
 		kind   string
 	}{
-		{"other content", "20-data.dump", false, replace("lorem", "ipsum"), catalog.DamageChecksum},
-		{"other definitions", "05-database.sql", false, replace("UTF8", "utf8"), catalog.DamageChecksum},
+		{"other content", "20-data.dump", false, catalogtest.Replace("lorem", "ipsum"), catalog.DamageChecksum},
+		{"other definitions", "05-database.sql", false, catalogtest.Replace("UTF8", "utf8"), catalog.DamageChecksum},
 		{"archive without its end", "20-data.dump", true, cut, catalog.DamageMalformed},
 		{"archive with more", "30-post-data.dump", true, func(b []byte) []byte { return append(b, 0) }, catalog.DamageMalformed},
 		{"no archive", "10-pre-data.dump", true, func([]byte) []byte { return []byte("-- SQL") }, catalog.DamageMalformed},
 	} {
 		s := copySet(t, false)
-		s.forgeArtifact(tt.base, tt.raw, tt.change)
-		v, err := verify.Verify(t.Context(), s.options(catalog.LevelChecksum), s.set())
+		s.ForgeArtifact(tt.base, tt.raw, tt.change)
+		v, err := verify.Verify(t.Context(), s.options(catalog.LevelChecksum), s.Set())
 		must(t, err)
 		if !v.OK {
 			t.Errorf("%s: the sums are wrong: %v", tt.name, v.Err())
 		}
-		v, err = verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.set())
+		v, err = verify.Verify(t.Context(), s.options(catalog.LevelDecode), s.Set())
 		must(t, err)
 		var d *catalog.DamageError
-		if v.OK || !errors.As(v.Err(), &d) || d.Artifact != tt.base+".zst" || d.Kind != tt.kind || d.Ref != s.ref {
+		if v.OK || !errors.As(v.Err(), &d) || d.Artifact != tt.base+".zst" || d.Kind != tt.kind || d.Ref != s.Ref {
 			t.Errorf("%s: %v", tt.name, v.Err())
 		}
 		s.failedCheck(catalog.LevelDecode, tt.base)
@@ -172,7 +174,7 @@ func TestGood(t *testing.T) {
 			}
 			last[stage] = done
 		}
-		v, err := verify.Verify(t.Context(), o, s.set())
+		v, err := verify.Verify(t.Context(), o, s.Set())
 		must(t, err)
 		var names []string
 		for _, stage := range v.Stages {
@@ -181,7 +183,7 @@ func TestGood(t *testing.T) {
 		if !v.OK || v.Err() != nil || len(v.Warnings) > 0 || !slices.Equal(names, stages) || v.Seconds() <= 0 {
 			t.Errorf("%q: %+v", level, v)
 		}
-		set := s.set()
+		set := s.Set()
 		if level == "" {
 			level = catalog.LevelChecksum
 		}
@@ -201,19 +203,19 @@ func TestGood(t *testing.T) {
 // that its sums are right.
 func TestNoSecretKey(t *testing.T) {
 	t.Parallel()
-	_, other := newKey(t, "other")
+	_, other := sealtest.Pair(t, "other")
 	for name, unlock := range map[string]seal.Unlocker{"none": nil, "empty": keyring(), "wrong": keyring(other)} {
 		for _, level := range []string{catalog.LevelDecode, catalog.LevelDrill} {
 			s := copySet(t, true)
 			o := s.options(level)
 			o.Unlock = unlock
 			o.Runner = &proctest.Runner{T: t}
-			if v, err := verify.Verify(t.Context(), o, s.set()); !errors.Is(err, seal.ErrNoSecretKey) || v.OK || len(v.Damage) > 0 {
+			if v, err := verify.Verify(t.Context(), o, s.Set()); !errors.Is(err, seal.ErrNoSecretKey) || v.OK || len(v.Damage) > 0 {
 				t.Errorf("%s, %s: %v, %+v", name, level, err, v)
 			}
 			s.unrecorded()
 			o.Level = catalog.LevelChecksum
-			if v, err := verify.Verify(t.Context(), o, s.set()); err != nil || !v.OK {
+			if v, err := verify.Verify(t.Context(), o, s.Set()); err != nil || !v.OK {
 				t.Errorf("%s: checksum: %v, %v", name, v.Err(), err)
 			}
 		}
@@ -225,21 +227,21 @@ func TestNotAboutTheSet(t *testing.T) {
 	t.Parallel()
 	t.Run("unknown level", func(t *testing.T) {
 		s := copySet(t, false)
-		if _, err := verify.Verify(t.Context(), s.options("thorough"), s.set()); err == nil || !strings.Contains(err.Error(), `"thorough"`) {
+		if _, err := verify.Verify(t.Context(), s.options("thorough"), s.Set()); err == nil || !strings.Contains(err.Error(), `"thorough"`) {
 			t.Errorf("got %v", err)
 		}
 		s.unrecorded()
 	})
 	t.Run("other kind", func(t *testing.T) {
 		s := copySet(t, false)
-		d, err := s.c.Begin(t.Context(), catalog.Group{Kind: catalog.KindMedia})
+		d, err := s.Catalog.Begin(t.Context(), catalog.Group{Kind: catalog.KindMedia})
 		must(t, err)
 		set, err := d.Publish(t.Context(), catalog.Manifest{})
 		must(t, err)
 		if v, err := verify.Verify(t.Context(), s.options(catalog.LevelDrill), set); err == nil || v.OK || len(v.Damage) > 0 {
 			t.Errorf("got %v, %+v", err, v)
 		}
-		set, err = s.c.Get(t.Context(), set.Ref)
+		set, err = s.Catalog.Get(t.Context(), set.Ref)
 		must(t, err)
 		if len(set.Checks) > 0 {
 			t.Errorf("recorded %+v", set.Checks)
@@ -247,16 +249,16 @@ func TestNotAboutTheSet(t *testing.T) {
 	})
 	t.Run("made by a newer forgectl", func(t *testing.T) {
 		s := copySet(t, false)
-		s.forge(func(m *catalog.Manifest) { m.Schema = catalog.SchemaVersion + 1 })
-		if v, err := verify.Verify(t.Context(), s.options(""), s.set()); !errors.Is(err, catalog.ErrNewer) || v.OK {
+		s.Forge(func(m *catalog.Manifest) { m.Schema = catalog.SchemaVersion + 1 })
+		if v, err := verify.Verify(t.Context(), s.options(""), s.Set()); !errors.Is(err, catalog.ErrNewer) || v.OK {
 			t.Errorf("got %v", err)
 		}
 		s.unrecorded()
 	})
 	t.Run("removed meanwhile", func(t *testing.T) {
 		s := copySet(t, false)
-		set := s.set()
-		must(t, os.RemoveAll(s.dir))
+		set := s.Set()
+		must(t, os.RemoveAll(s.Dir))
 		if v, err := verify.Verify(t.Context(), s.options(""), set); !errors.Is(err, catalog.ErrNotFound) || v.OK {
 			t.Errorf("got %v, %+v", err, v)
 		}
@@ -272,7 +274,7 @@ func TestNotAboutTheSet(t *testing.T) {
 					cancel(why)
 				}
 			}
-			if v, err := verify.Verify(ctx, o, s.set()); !errors.Is(err, why) || v.OK {
+			if v, err := verify.Verify(ctx, o, s.Set()); !errors.Is(err, why) || v.OK {
 				t.Errorf("%s: %v, %+v", level, err, v)
 			}
 			s.unrecorded()
@@ -280,15 +282,15 @@ func TestNotAboutTheSet(t *testing.T) {
 	})
 	t.Run("store fails", func(t *testing.T) {
 		s := copySet(t, false)
-		set := s.set()
+		set := s.Set()
 		broken := errors.New("input/output error")
 		o := s.options("")
-		o.Catalog = catalog.New(faulty{storeOf(t, s), broken, nil}, catalog.Options{})
+		o.Catalog = catalog.New(faulty{catalogtest.Store(t, s.Root()), broken, nil}, catalog.Options{})
 		if v, err := verify.Verify(t.Context(), o, set); !errors.Is(err, broken) || errors.Is(err, catalog.ErrDamaged) || v.OK {
 			t.Errorf("got %v", err)
 		}
 		full := errors.New("read-only file system")
-		o.Catalog = catalog.New(faulty{storeOf(t, s), nil, full}, catalog.Options{})
+		o.Catalog = catalog.New(faulty{catalogtest.Store(t, s.Root()), nil, full}, catalog.Options{})
 		v, err := verify.Verify(t.Context(), o, set)
 		if err != nil || !v.OK || len(v.Warnings) != 1 || !strings.Contains(v.Warnings[0], full.Error()) {
 			t.Errorf("a verdict that cannot be recorded: %v, %+v", err, v)
@@ -335,10 +337,10 @@ func TestRecordedAtTheEnd(t *testing.T) {
 			cancel()
 		}
 	}
-	v, err := verify.Verify(ctx, o, s.set())
+	v, err := verify.Verify(ctx, o, s.Set())
 	must(t, err)
-	if !hit || !v.OK || len(v.Warnings) > 0 || len(s.set().Checks) != 1 {
-		t.Errorf("hit %v, %+v, recorded %d", hit, v, len(s.set().Checks))
+	if !hit || !v.OK || len(v.Warnings) > 0 || len(s.Set().Checks) != 1 {
+		t.Errorf("hit %v, %+v, recorded %d", hit, v, len(s.Set().Checks))
 	}
 }
 
@@ -346,11 +348,11 @@ func TestRecordedAtTheEnd(t *testing.T) {
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	s := copySet(t, false)
-	data := s.read("20-data.dump.zst")
-	s.write("20-data.dump.zst", bytes.ToUpper(data))
-	v, err := verify.Verify(t.Context(), s.options(""), s.set())
+	data := s.Read("20-data.dump.zst")
+	s.Write("20-data.dump.zst", bytes.ToUpper(data))
+	v, err := verify.Verify(t.Context(), s.options(""), s.Set())
 	must(t, err)
-	found, err := filepath.Glob(filepath.Join(s.dir, "checks", "20261124T030000.000000Z-web1-verify.json"))
+	found, err := filepath.Glob(filepath.Join(s.Dir, "checks", "20261124T030000.000000Z-web1-verify.json"))
 	must(t, err)
 	if len(found) != 1 {
 		t.Fatalf("records %q", found)
