@@ -77,6 +77,7 @@ var layers = map[string]int{
 
 	"postgres/scratch/scratchtest": domain,
 	"rediscache":                   domain,
+	"rediscache/warm":              domain,
 	"rediscache/redistest":         domain,
 	"service":                      domain,
 	"service/servicetest":          domain,

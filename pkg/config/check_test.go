@@ -75,7 +75,6 @@ func TestCheckFinds(t *testing.T) {
 		{"keeps nothing", "backup: {encrypt: {recipients: [a@x]}, keep: {within: 0, daily: 0, weekly: 0, monthly: 0}}", "backup.keep", "no rule keeps anything beyond the newest 1", false},
 		{"two passwords of redis", "redis: {password_file: " + file + ", password_command: pass x}", "redis.password_command", "only one of them", true},
 		{"password in the URL of redis, and a file", "redis: {url: 'redis://:pw@h/0', password_file: " + file + "}", "redis.url", "only one of them", true},
-		{"not used yet", "redis: {warm: [x]}", "redis.warm", "nothing in this release uses it yet", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			group, _, _ := strings.Cut(tc.more, ":")

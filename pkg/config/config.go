@@ -145,7 +145,7 @@ type Redis struct {
 	KeyPrefix            string
 	Version              int
 	FlushAfterRestore    bool
-	Warm                 []string
+	Warm                 []WarmEntry
 }
 
 // Hooks are shell commands around every operation.

@@ -61,14 +61,15 @@ func (k *key) variables() []string {
 
 // value ties a row to its field: how text becomes the field, and the field text.
 type value struct {
-	want  string         // what is accepted, for messages and for the reference
-	node  []ast.NodeType // the YAML scalars that may stand for it
-	list  bool
-	split func(string) []string // a list out of one text
-	url   bool                  // it may hold a password
-	path  bool                  // relative ones from a flag are taken from the working directory
-	put   func([]string) error  // exactly one text unless list
-	get   func() []string
+	want    string         // what is accepted, for messages and for the reference
+	node    []ast.NodeType // the YAML scalars that may stand for it
+	list    bool
+	records bool                  // each of the list is a group of settings
+	split   func(string) []string // a list out of one text
+	url     bool                  // it may hold a password
+	path    bool                  // relative ones from a flag are taken from the working directory
+	put     func([]string) error  // exactly one text unless list
+	get     func() []string
 }
 
 // setText sets the field from the one text that an environment variable, a flag or a default is.
@@ -83,7 +84,7 @@ func (v *value) setText(s string) error {
 func (v *value) yaml() string {
 	out := make([]string, 0, 1)
 	for _, s := range v.get() {
-		if v.node[0] == ast.StringType {
+		if v.node[0] == ast.StringType && !v.records {
 			s = quoteYAML(s)
 		}
 		out = append(out, s)

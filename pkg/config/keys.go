@@ -241,8 +241,8 @@ func redisKeys(c *Config, s site) []*key {
 			doc: `VERSION in the application's CACHES setting.`},
 		{name: "redis.flush_after_restore", value: toggle(&r.FlushAfterRestore), def: "true",
 			doc: `Whether a restore into service, and its undo, removes the application's keys from the cache before the units start: what was cached is of the other database. It is never the reason why a restore fails. Without effect where redis.url was not set by anybody.`},
-		{name: "redis.warm", value: words(&r.Warm), def: "", later: true,
-			doc: `What is put into the cache again after it was flushed.`},
+		{name: "redis.warm", value: warmEntries(&r.Warm), def: defaultWarm,
+			doc: `What "cache warm" puts into the cache: a list of entries, each with a name, a query (one SELECT), a key such as template:{id} with columns in braces, a ttl (1h; 0: for ever), a jitter by which keys live less, and a codec: pickle (a dict of the row), json (for a JSON serializer), raw (the bytes of a column), or django-model (an instance of model, app_label.ObjectName, in its table; with the alias of its database and django_version, by default what the release pins). value names one column to be kept instead of the row. With via: command, the application's own command is run instead, by the user who owns its directory. An instance is kept in a form that is Django's own and differs between its releases: django-model is used only where it is asked for. In an environment variable, a JSON list.`},
 	}
 }
 

@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge", "/etc/systemd/system/bmad-forge.service", "/etc/cron.d/bmad-forge", "/etc/logrotate.d/bmad-forge"}},
 		Service:     Service{Manager: "systemd", Units: []string{"bmad-forge"}, Start: []string{}, Stop: []string{}, Restart: []string{}},
 		Health:      Health{URL: "http://localhost:8000/health/", Timeout: 10 * time.Second, Wait: time.Minute},
-		Redis:       Redis{URL: "redis://localhost:6379/0", Version: 1, FlushAfterRestore: true, Warm: []string{}},
+		Redis:       Redis{URL: "redis://localhost:6379/0", Version: 1, FlushAfterRestore: true, Warm: guideWarm},
 		Hooks:       Hooks{Before: []string{}, After: []string{}, Timeout: time.Minute},
 	}
 	l := mustLoad(t, Options{Root: true})
@@ -107,7 +107,7 @@ func TestTableCoversEveryField(t *testing.T) {
 			continue
 		}
 		leaves++
-		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none", "table.column"} {
+		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none", "table.column", defaultWarm} {
 			if k.value.setText(text) == nil {
 				break
 			}

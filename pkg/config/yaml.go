@@ -180,13 +180,21 @@ func (v *value) texts(n ast.Node) ([]string, int, error) {
 		if item == nil {
 			return nil, lineOf(n), fmt.Errorf("entry %d: %w", i+1, errEmpty)
 		}
-		s, err := v.text(item)
+		s, err := v.item(item)
 		if err != nil {
 			return nil, lineOf(item), fmt.Errorf("entry %d: %w", i+1, err)
 		}
 		out = append(out, s)
 	}
 	return out, 0, nil
+}
+
+// item is one of a list.
+func (v *value) item(n ast.Node) (string, error) {
+	if v.records {
+		return record(n)
+	}
+	return v.text(n)
 }
 
 func (v *value) text(n ast.Node) (string, error) {

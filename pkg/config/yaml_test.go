@@ -206,10 +206,10 @@ func TestSizes(t *testing.T) {
 // Promise: what quoteYAML writes, the loader reads back.
 func TestQuoteYAML(t *testing.T) {
 	for _, s := range []string{"", "a", "true", "no", "null", "~", "5", "0x1f", "1e3", "12:30", "a: b", "a #b", "- a", "a\tb", "ä", `a"b\c`, "*a", "&a", "!a", "%a", "@a", "`a", "a:", ":a", "postgres:///x", "[a]", "{a}", " a ", "-", "\u2028", "\x7f"} {
-		l, err := loadYAML(t, "redis:\n  key_prefix: "+quoteYAML(s)+"\n  warm: ["+quoteYAML("x"+s)+"]\n")
+		l, err := loadYAML(t, "redis:\n  key_prefix: "+quoteYAML(s)+"\nmedia:\n  exclude: ["+quoteYAML("x"+s)+"]\n")
 		if err != nil {
 			t.Errorf("%q as %s: %v", s, quoteYAML(s), err)
-		} else if l.Redis.KeyPrefix != s || l.Redis.Warm[0] != "x"+s {
+		} else if l.Redis.KeyPrefix != s || l.Media.Exclude[0] != "x"+s {
 			t.Errorf("%q as %s comes back as %q", s, quoteYAML(s), l.Redis.KeyPrefix)
 		}
 	}

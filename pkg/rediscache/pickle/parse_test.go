@@ -164,6 +164,23 @@ func TestRefusesToWrite(t *testing.T) {
 	}
 }
 
+// Promise: a few values that share one another are not written as the very many that they stand for.
+func TestSharedIsBounded(t *testing.T) {
+	v, err := pickle.Parse([]byte("]"+strings.Repeat("2\x86", 100)+"."), pickle.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pickle.Append(nil, v); !errors.Is(err, pickle.ErrLimit) {
+		t.Error(err)
+	}
+	if got := pickle.Repr(v, 100); len(got) > 110 {
+		t.Error(got)
+	}
+	if pickle.Models(v) != nil {
+		t.Error("a model where there is none")
+	}
+}
+
 // Promise: an instant is computed where the zone needs no table, and only there.
 func TestInstant(t *testing.T) {
 	at := pickle.DateTime{Date: pickle.Date{Year: 2024, Month: 2, Day: 29}, Clock: pickle.Clock{Hour: 12}, Zone: pickle.UTC()}

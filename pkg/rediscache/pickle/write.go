@@ -9,11 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// writeDepth is how deep Append goes; Python's own reader and writer go further.
-const writeDepth = 200
+const (
+	writeDepth  = 200     // how deep Append goes; Python's own reader and writer go further
+	writeValues = 4 << 20 // how many values it writes: a few that share one another can come to any number
+)
 
 // Append adds a pickle of v to dst: protocol 4 without frames and without a memo, so that what is shared in v comes out
-// as several equal values. It refuses what Python could not read, and what holds itself.
+// as several equal values. It refuses what Python could not read, what holds itself, and what is too large (ErrLimit).
 func Append(dst []byte, v Value) ([]byte, error) {
 	w := writer{out: append(dst, 0x80, 4)}
 	w.value(v, 0)
@@ -24,8 +26,9 @@ func Append(dst []byte, v Value) ([]byte, error) {
 }
 
 type writer struct {
-	out []byte
-	err error
+	out   []byte
+	count int
+	err   error
 }
 
 func (w *writer) fail(format string, args ...any) {
@@ -38,7 +41,10 @@ func (w *writer) put(b ...byte) { w.out = append(w.out, b...) }
 
 func (w *writer) value(v Value, depth int) {
 	if depth > writeDepth {
-		w.fail("nested more than %d deep", writeDepth)
+		w.fail("nested more than %d deep: %w", writeDepth, ErrLimit)
+	}
+	if w.count++; w.count > writeValues {
+		w.fail("more than %d values: %w", writeValues, ErrLimit)
 	}
 	if w.err != nil {
 		return
