@@ -75,6 +75,7 @@ var layers = map[string]int{
 	"postgres/pgdump":      domain,
 	"postgres/scratch":     domain,
 
+	"postgres/networktest":         domain,
 	"postgres/scratch/scratchtest": domain,
 	"rediscache":                   domain,
 	"rediscache/warm":              domain,
