@@ -16,7 +16,7 @@ import (
 
 // quick is for real programs: what decides is what they do, not how long it
 // takes.
-var quick = service.Wait{Settle: 20 * time.Millisecond, Poll: 5 * time.Millisecond, Timeout: 20 * time.Second}
+var quick = service.Wait{Settle: 20 * time.Millisecond, Poll: 5 * time.Millisecond, Timeout: time.Minute}
 
 func newManager(t *testing.T, o service.Options) service.Manager {
 	t.Helper()
