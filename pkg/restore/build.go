@@ -52,7 +52,7 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 			return pgdump.CompareChosen(ctx, candidate.Endpoint(), f, r.Choice, func(done, total int) { o.Progress("compare", int64(done), int64(total)) })
 		}},
 		{"analyze", func() error { o.Progress("analyze", 0, 0); return candidate.Analyze(ctx) }},
-		{"finish", func() error { return finish(ctx, r.Properties, candidate, final) }},
+		{"finish", func() error { return candidate.Finish(ctx, r.Properties, final) }},
 	} {
 		start := time.Now()
 		if err := stage.do(); err != nil {
@@ -62,20 +62,4 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 		o.Step(stage.name)
 	}
 	return nil
-}
-
-// finishTime bounds the one statement that is not interrupted. A server goes on
-// with a commit although nobody waits for it any more: then the database would
-// have its name after the run has said that it failed.
-const finishTime = 5 * time.Minute
-
-// finish gives the database its properties and its name. What was begun is seen
-// through, so that the answer is true.
-func finish(ctx context.Context, p pgdump.Properties, candidate pgdump.Candidate, final string) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
-	defer cancel()
-	return candidate.Finish(ctx, p, final)
 }

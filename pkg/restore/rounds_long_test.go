@@ -3,3 +3,5 @@
 package restore_test
 
 const killRounds = 150
+
+const everyFault = true

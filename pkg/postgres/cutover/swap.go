@@ -81,55 +81,82 @@ func Swap(ctx context.Context, o Options) (Result, error) {
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
-	renamer, err := o.Admin.Connect(ctx)
+	s := &swap{Options: o}
+	defer s.close(ctx)
+	err := inTime(ctx, answerTime, s.open)
+	if err == nil {
+		err = s.run(ctx)
+	}
 	if err != nil {
-		return Result{}, fmt.Errorf("swap databases: %w", err)
+		return s.result, fmt.Errorf("swap databases: %w", err)
 	}
-	defer func() { _ = renamer.Close(context.WithoutCancel(ctx)) }()
-	// Both connections are there before anything is locked: none may be left then.
-	ender, err := o.Admin.Connect(ctx)
-	if err != nil {
-		return Result{}, fmt.Errorf("swap databases: %w", err)
-	}
-	defer func() { _ = ender.Close(context.WithoutCancel(ctx)) }()
-	if err := postgres.RefusePooler(ctx, o.Admin, renamer); err != nil {
-		return Result{}, fmt.Errorf("swap databases: %w", err)
-	}
-	for _, conn := range []*pgx.Conn{renamer, ender} { // either is idle for a while
-		if err := postgres.LiftTimeouts(ctx, conn); err != nil {
-			return Result{}, fmt.Errorf("swap databases: %w", err)
-		}
-	}
-	s := &swap{Options: o, renamer: renamer, ender: ender}
-	result, err := s.run(ctx)
-	if err != nil {
-		return result, fmt.Errorf("swap databases: %w", err)
-	}
-	return result, nil
+	return s.result, nil
 }
 
 type swap struct {
 	Options
 	renamer, ender *pgx.Conn
+	backend        postgres.Backend // of renamer
 	result         Result
 	locked         time.Time
 }
 
-func (s *swap) run(ctx context.Context) (Result, error) {
-	for _, sql := range []string{
-		"SET synchronous_commit = on", fmt.Sprintf("SET lock_timeout = %d", s.LockTimeout.Milliseconds()), "BEGIN",
-	} {
-		if _, err := s.renamer.Exec(ctx, sql); err != nil {
-			return s.result, fmt.Errorf("%s: %w", sql, err)
+// answerTime bounds the wait for an answer that needs no lock. The application
+// stands still meanwhile, and a network that has gone silent does not say so.
+const answerTime = 30 * time.Second
+
+// inTime calls f with a context that ends after limit, and says so if that was it.
+func inTime(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer from the server within %s", limit))
+	defer cancel()
+	err := f(limited)
+	if err != nil && limited.Err() != nil {
+		return context.Cause(limited)
+	}
+	return err
+}
+
+// open makes both connections, before anything is locked: none may be left then.
+func (s *swap) open(ctx context.Context) (err error) {
+	for _, conn := range []**pgx.Conn{&s.renamer, &s.ender} { // either is idle for a while
+		if *conn, err = s.Admin.ConnectPatient(ctx); err != nil {
+			return err
 		}
 	}
+	if s.backend, err = postgres.BackendOf(ctx, s.renamer); err != nil {
+		return err
+	}
+	for _, sql := range []string{
+		"SET synchronous_commit = on", fmt.Sprintf("SET lock_timeout = %d", s.LockTimeout.Milliseconds()),
+		// If this process, its host or the network goes, nobody ends the session that keeps every client out.
+		fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", abandonedTime.Milliseconds()), "BEGIN",
+	} {
+		if _, err := s.renamer.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+// abandonedTime is after how long of silence the server itself takes back the
+// renames. Between two of them there are milliseconds.
+const abandonedTime = time.Minute
+
+func (s *swap) close(ctx context.Context) {
+	for _, conn := range []*pgx.Conn{s.renamer, s.ender} {
+		if conn != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+func (s *swap) run(ctx context.Context) error {
 	s.Step("begun")
 	for _, r := range s.Renames {
-		if err := s.rename(ctx, r); err != nil { // closing the session rolls back
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			return s.result, err
+		// The server waits for its lock, and then five seconds for sessions to go.
+		err := inTime(ctx, s.LockTimeout+answerTime, func(ctx context.Context) error { return s.rename(ctx, r) })
+		if err != nil {
+			return s.giveUp(ctx, err)
 		}
 		s.Step("renamed")
 	}
@@ -139,13 +166,25 @@ func (s *swap) run(ctx context.Context) (Result, error) {
 	if _, err := s.renamer.Exec(commit, "COMMIT"); err != nil {
 		var refused *pgconn.PgError
 		if errors.As(err, &refused) && refused.Severity == "ERROR" {
-			return s.result, fmt.Errorf("commit: %w", err)
+			return fmt.Errorf("commit: %w", err)
 		}
-		return s.result, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	s.result.Gap = time.Since(s.locked)
 	s.Step("committed")
-	return s.result, nil
+	return nil
+}
+
+// giveUp takes the renames back. The end of the session does that; but the server
+// need not hear of the end of a connection, and goes on keeping every client out.
+func (s *swap) giveUp(ctx context.Context, err error) error {
+	if !s.renamer.IsClosed() {
+		return err // Swap closes it
+	}
+	if endErr := s.backend.End(ctx, s.Admin); endErr != nil {
+		return fmt.Errorf("%w; the server may keep clients out for up to %s: %w", err, abandonedTime, endErr)
+	}
+	return err
 }
 
 // rename renames one database. ALTER DATABASE takes the lock, then waits up to
