@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"store/local":     foundation,
 	"store/storetest": foundation,
 	"udiff":           foundation,
+	"window":          foundation,
 
 	"archive":             engine,
 	"artifact":            engine,

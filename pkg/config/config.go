@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/window"
+)
 
 // Config is every setting of forgectl, with all defaults and derivations already applied: a program that has one needs
 // to look nowhere else. Each field is one row of the table in keys.go, which also carries its documentation.
@@ -10,6 +14,7 @@ type Config struct {
 	StateDir    string
 	ScratchDir  string // never empty after Load: below StateDir unless set
 	Database    Database
+	Maintenance Maintenance
 	Backup      Backup
 	Verify      Verify
 	Guard       Guard
@@ -38,6 +43,14 @@ type Database struct {
 	MaintenanceURL  string // never empty after Load: URL unless set
 	AdminURL        string
 	AdminOSUser     string // empty: stay who we are
+}
+
+// Maintenance is how the database is kept in shape.
+type Maintenance struct {
+	Window          window.Window // when tables may be locked; the zero value: never
+	Jobs            int           // at least 1
+	LockTimeout     time.Duration
+	TransactionWait time.Duration
 }
 
 // Backup is how sets are written, kept, sealed and opened again.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/bmad-forge/forgectl/pkg/window"
 )
 
 // key is one row of the table: a setting, or (without a value) a section that only groups others.
@@ -272,6 +274,18 @@ func duration(p *time.Duration, low time.Duration) *value {
 	// YAML calls a bare number an integer. It is let in so that the message can speak of the missing unit.
 	v.node = append(v.node, ast.IntegerType)
 	return v
+}
+
+// spans is a span of time that comes again, or none.
+func spans(p *window.Window) *value {
+	return scalar(`five fields of cron and a length, such as "0 2 * * 0 4h"`, ast.StringType, func(s string) error {
+		w, err := window.Parse(s)
+		if err != nil {
+			return err
+		}
+		*p = w
+		return nil
+	}, func() string { return p.String() })
 }
 
 // absolute sets a path, which must not depend on where forgectl happens to be started: cron starts it in $HOME.

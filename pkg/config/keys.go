@@ -15,7 +15,7 @@ type site struct {
 func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
-		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
+		placeKeys(c, s), databaseKeys(&c.Database, s), maintenanceKeys(&c.Maintenance), backupKeys(&c.Backup, s), verifyKeys(&c.Verify, s), promiseKeys(c),
 		mediaKeys(c, s), configFileKeys(c, s), serviceKeys(c), redisKeys(c, s), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)
@@ -54,12 +54,26 @@ func databaseKeys(d *Database, s site) []*key {
 			doc: `A file that holds nothing but the password for database.url, mode 0600. For when there is no ~/.pgpass, or systemd provides the file (LoadCredential=).`},
 		{name: "database.password_command", value: command(&d.PasswordCommand), def: "",
 			doc: `A shell command that prints the password for database.url, for a password store or a vault. Set this or password_file, not both.`},
-		{name: "database.maintenance_url", value: postgresURL(&d.MaintenanceURL, true), def: "", later: true,
+		{name: "database.maintenance_url", value: postgresURL(&d.MaintenanceURL, true), def: "",
 			doc: `How to connect for vacuum and reindex. Default: database.url. Set it when the backup role does not own the tables, which is the usual and better arrangement: PostgreSQL silently skips tables of others.`},
 		{name: "database.admin_url", value: postgresURL(&d.AdminURL, false), def: "postgres:///postgres",
 			doc: `How to connect for restores: as a superuser, or as a role that may create the databases and objects in question. Restores never connect to the live database through it, so the database "postgres" is right. Set it when the server is on another host than this one.`},
 		{name: "database.admin_os_user", value: optional(&d.AdminOSUser), def: "postgres",
 			doc: `The system user as whom forgectl, when it runs as root, connects through the local socket where no role is named, and runs database servers. (A role that is named is connected as by the system user of the same name, if there is one.) PostgreSQL trusts that user by name (peer authentication) and refuses to run as root. Without effect for anybody but root; empty: stay root, for servers that expect it.`},
+	}
+}
+
+func maintenanceKeys(m *Maintenance) []*key {
+	return []*key{
+		{name: "maintenance", doc: `How the database is vacuumed and its indexes are rebuilt, so that the application does not notice.`},
+		{name: "maintenance.window", value: spans(&m.Window), def: "",
+			doc: `When the application can bear that a table is locked: the five fields of cron in local time, and a length, such as "0 2 * * 0 4h" for Sundays from 02:00 to 06:00. "vacuum --full" and "vacuum --reindex --no-concurrently" run only then (or with --force), and what still runs at its end is stopped. Default: never.`},
+		{name: "maintenance.jobs", value: number(&m.Jobs, 1, 64), def: "1",
+			doc: `How many tables are worked on at once. More is faster, and leaves less of the disk to the application.`},
+		{name: "maintenance.lock_timeout", value: duration(&m.LockTimeout, 10*time.Millisecond), def: "2s",
+			doc: `How long a table is waited for that somebody holds a lock on. While "vacuum --full" waits, whoever else wants that table waits behind it. Then the table is left, tried once more at the end, and named. The work itself has no such limit.`},
+		{name: "maintenance.transaction_wait", value: duration(&m.TransactionWait, time.Second), def: "10m",
+			doc: `How long the rebuilding of an index without locks waits for transactions that are older than it. It blocks nobody meanwhile. Then that rebuilding is given up, and what it made is removed.`},
 	}
 }
 

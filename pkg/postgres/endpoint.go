@@ -284,16 +284,17 @@ func (e *Endpoint) Connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // ConnectNotices is Connect with every NOTICE and WARNING of the server handed to notice.
-func (e *Endpoint) ConnectNotices(ctx context.Context, notice func(severity, message string)) (*pgx.Conn, error) {
+// It is called while the connection reads; SeverityUnlocalized and Code do not depend on the server's language.
+func (e *Endpoint) ConnectNotices(ctx context.Context, notice func(*pgconn.Notice)) (*pgx.Conn, error) {
 	return e.connect(ctx, notice)
 }
 
-func (e *Endpoint) connect(ctx context.Context, notice func(severity, message string)) (*pgx.Conn, error) {
+func (e *Endpoint) connect(ctx context.Context, notice func(*pgconn.Notice)) (*pgx.Conn, error) {
 	config := e.config.Copy()
 	// A pooler in front may hand each statement to another backend; nothing that we do needs prepared ones.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if notice != nil {
-		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n.SeverityUnlocalized, n.Message) }
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(n) }
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

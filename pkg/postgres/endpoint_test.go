@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
@@ -405,7 +407,7 @@ func TestClientEncoding(t *testing.T) {
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	var got []string
-	conn, err := scratchtest.Admin(t).ConnectNotices(t.Context(), func(severity, message string) { got = append(got, severity+": "+message) })
+	conn, err := scratchtest.Admin(t).ConnectNotices(t.Context(), func(n *pgconn.Notice) { got = append(got, n.SeverityUnlocalized+": "+n.Message) })
 	if err != nil {
 		t.Fatal(err)
 	}
