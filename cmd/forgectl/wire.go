@@ -28,7 +28,7 @@ import (
 // wired are the commands that work on what the configuration names: servers,
 // repositories. This file is the only place that opens those.
 func wired(app *App) []*cobra.Command {
-	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app)}
+	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app), newVacuumCmd(app)}
 }
 
 // repository is the place of the sets, opened once for a command.
@@ -158,6 +158,19 @@ func (a *App) BackupEndpoint(ctx context.Context) (*postgres.Endpoint, error) {
 		return nil, fmt.Errorf("database password: %w", err)
 	}
 	return a.endpoint(ctx, postgres.Target{URL: cfg.Database.URL, Database: cfg.Database.Name, Password: string(password)})
+}
+
+// MaintenanceEndpoint is where and as whom the configured database is vacuumed.
+// The password of database.url is that of another role when there is another URL.
+func (a *App) MaintenanceEndpoint(ctx context.Context) (*postgres.Endpoint, error) {
+	cfg, err := a.Config()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Database.MaintenanceURL == cfg.Database.URL {
+		return a.BackupEndpoint(ctx)
+	}
+	return a.endpoint(ctx, postgres.Target{URL: cfg.Database.MaintenanceURL, Database: cfg.Database.Name})
 }
 
 // AdminEndpoint is where and as whom databases are made.

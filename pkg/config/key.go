@@ -248,7 +248,7 @@ func optionalDuration(p *time.Duration) *value {
 // size is a number of bytes.
 func size(p *int64) *value {
 	v := scalar("a size such as 512kB, 256MB or 2GB", ast.StringType, func(s string) error {
-		n, err := parseSize(s)
+		n, err := ParseSize(s)
 		if err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func size(p *int64) *value {
 
 func duration(p *time.Duration, low time.Duration) *value {
 	v := scalar("a duration such as 30s, 5m, 12h, 30d or 2w", ast.StringType, func(s string) error {
-		d, err := parseDuration(s)
+		d, err := ParseDuration(s)
 		if err != nil {
 			return err
 		}

@@ -10,9 +10,9 @@ import (
 	"unicode"
 )
 
-// parseDuration reads what time.ParseDuration reads, with weeks and days before it: 2w, 30d, 1w2d12h. A unit is
+// ParseDuration reads what time.ParseDuration reads, with weeks and days before it: 2w, 30d, 1w2d12h. A unit is
 // required, because 30 has meant seconds to some and days to others.
-func parseDuration(s string) (time.Duration, error) {
+func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("bad duration %q: want a number with a unit, such as 30s, 5m, 12h, 30d or 2w", Mask(s))
 	if s == "0" {
 		return 0, nil
@@ -65,9 +65,9 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
-// parseSize reads a whole number of bytes, or one with a unit as PostgreSQL's settings have it: kB, MB, GB and TB, each
+// ParseSize reads a whole number of bytes, or one with a unit as PostgreSQL's settings have it: kB, MB, GB and TB, each
 // 1024 times the one before.
-func parseSize(s string) (int64, error) {
+func ParseSize(s string) (int64, error) {
 	m := sizeParts.FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("bad size %q: want a whole number with a unit, such as 512kB, 256MB or 2GB", Mask(s))

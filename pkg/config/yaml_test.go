@@ -161,17 +161,17 @@ func TestDurations(t *testing.T) {
 		"0": 0, "0s": 0, "30s": 30 * time.Second, "1m30s": 90 * time.Second, "1.5h": 90 * time.Minute, "30d": 30 * day,
 		"2w": 14 * day, "1w2d12h": 9*day + 12*time.Hour, "100ms": 100 * time.Millisecond, "36500d": 36500 * day,
 	} {
-		got, err := parseDuration(text)
+		got, err := ParseDuration(text)
 		if err != nil || got != want {
 			t.Errorf("%s = %v, %v; want %v", text, got, err, want)
 		}
-		back, err := parseDuration(formatDuration(got))
+		back, err := ParseDuration(formatDuration(got))
 		if err != nil || back != got {
 			t.Errorf("%s is printed as %s, which is %v, %v", text, formatDuration(got), back, err)
 		}
 	}
 	for _, text := range []string{"", " ", "30", "-1d", "-5s", "1d-5s", "+5s", "1.5d", "d", "1d2w", "1y", "1 d", "5s1d", "36501d", "5214w1d48h", "999999999999999999999d", "9223372036854775807w", "1e3s", "99999999h"} {
-		if d, err := parseDuration(text); err == nil {
+		if d, err := ParseDuration(text); err == nil {
 			t.Errorf("%q = %v, want an error", text, d)
 		}
 	}
@@ -184,17 +184,17 @@ func TestDurations(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "1": 1, "1000": 1000, "512kB": 512 << 10, "256MB": 256 << 20, "3GB": 3 << 30, "1TB": 1 << 40, "0MB": 0} {
-		got, err := parseSize(text)
+		got, err := ParseSize(text)
 		if err != nil || got != want {
 			t.Errorf("%s = %v, %v; want %v", text, got, err, want)
 		}
-		back, err := parseSize(formatSize(got))
+		back, err := ParseSize(formatSize(got))
 		if err != nil || back != got {
 			t.Errorf("%s is printed as %s, which is %v, %v", text, formatSize(got), back, err)
 		}
 	}
 	for _, text := range []string{"", " ", "MB", "-1MB", "+1MB", "1.5GB", "1 MB", "1M", "1mb", "1KB", "1MiB", "999999999999999999TB", "9999999999999999999", "0x10"} {
-		if n, err := parseSize(text); err == nil {
+		if n, err := ParseSize(text); err == nil {
 			t.Errorf("%q = %v, want an error", text, n)
 		}
 	}

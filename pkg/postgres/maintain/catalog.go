@@ -152,14 +152,14 @@ type Ages struct {
 	Max  int64 `json:"autovacuum_freeze_max_age"` // at which autovacuum steps in by force
 }
 
-func readAges(ctx context.Context, conn *pgx.Conn) (a Ages, err error) {
-	err = conn.QueryRow(ctx, `SELECT pg_catalog.age(datfrozenxid), pg_catalog.mxid_age(datminmxid),
+func readDatabase(ctx context.Context, conn *pgx.Conn) (oid uint32, a Ages, err error) {
+	err = conn.QueryRow(ctx, `SELECT oid, pg_catalog.age(datfrozenxid), pg_catalog.mxid_age(datminmxid),
 		pg_catalog.current_setting('autovacuum_freeze_max_age')::bigint
-		FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&a.XID, &a.MXID, &a.Max)
+		FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&oid, &a.XID, &a.MXID, &a.Max)
 	if err != nil {
-		return a, fmt.Errorf("ask for the age of the database: %w", err)
+		return 0, a, fmt.Errorf("ask for the age of the database: %w", err)
 	}
-	return a, nil
+	return oid, a, nil
 }
 
 // SQLSTATEs that decide something.

@@ -2,16 +2,20 @@ package maintain
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/bmad-forge/forgectl/pkg/postgres/bloat"
 )
 
 // Gain is what an action will probably bring, in bytes.
 type Gain struct {
-	Bytes int64
-	// Known is false where no estimate is possible: never analyzed, or indexes of
-	// a kind that cannot be estimated.
+	Bytes int64 // at least so much where it is not Known
+	// Known is false where a part cannot be estimated: it was never analyzed, or
+	// an index is of a kind of which nothing is known.
 	Known bool
+	Why   string // it is not
 	// Reusable bytes stay with the table, for rows to come. Others go back to the
 	// file system.
 	Reusable bool
@@ -19,18 +23,57 @@ type Gain struct {
 
 // gains has what is wasted in each table.
 type gains struct {
-	tables  map[uint32]waste
-	indexes map[uint32]waste // by table
-}
-
-type waste struct {
-	bytes int64
-	known bool
+	tables  map[uint32]Gain
+	indexes map[uint32]Gain // by table; without those of TOAST
 }
 
 // readGains estimates what is wasted, if the action can bring it back.
-func readGains(_ context.Context, _ *pgx.Conn, _ []Table, _ Options, _ scope) (gains, error) {
-	return gains{}, nil
+func readGains(ctx context.Context, conn *pgx.Conn, tables []Table, o Options, scope scope) (gains, error) {
+	g := gains{tables: map[uint32]Gain{}, indexes: map[uint32]Gain{}}
+	if o.Action != Full && o.Action != Reindex {
+		return g, nil
+	}
+	filter := bloat.Filter{}
+	if len(o.Tables) > 0 || len(o.Schemas) > 0 {
+		filter.Tables = []uint32{}
+		for _, t := range tables {
+			if scope.has(t) {
+				filter.Tables = append(filter.Tables, t.OID)
+			}
+		}
+	}
+	if o.Action == Full {
+		found, err := bloat.Tables(ctx, conn, filter)
+		if err != nil {
+			return g, fmt.Errorf("estimate the gain: %w", err)
+		}
+		for _, t := range found {
+			sum := Gain{Known: true}
+			sum.add(t.Heap)
+			sum.add(t.Toast)
+			g.tables[t.OID] = sum
+		}
+	}
+	found, err := bloat.Indexes(ctx, conn, filter)
+	if err != nil {
+		return g, fmt.Errorf("estimate the gain: %w", err)
+	}
+	for _, i := range found {
+		sum, seen := g.indexes[i.TableOID]
+		sum.Known = sum.Known || !seen
+		sum.add(i.Space)
+		g.indexes[i.TableOID] = sum
+	}
+	return g, nil
+}
+
+func (g *Gain) add(s bloat.Space) {
+	g.Bytes += s.Dead
+	switch s.How {
+	case bloat.Unknown, bloat.FreeMap:
+		g.Known, g.Why = false, s.Why
+	case bloat.Estimate, bloat.Exact:
+	}
 }
 
 // of is the gain of one item.
@@ -41,13 +84,26 @@ func (g gains) of(item Item) Gain {
 	case Analyze:
 		return Gain{Known: true, Reusable: true}
 	case Full:
-		table, indexes := g.tables[item.OID], g.indexes[item.OID]
-		return Gain{Bytes: table.bytes + indexes.bytes, Known: table.known && (indexes.known || item.IndexCount == 0)}
+		return together(g.tables[item.OID], g.indexesOf(item.Table))
 	case Reindex:
-		indexes := g.indexes[item.OID]
-		return Gain{Bytes: indexes.bytes, Known: indexes.known}
+		return g.indexesOf(item.Table)
 	}
 	return Gain{}
+}
+
+func (g gains) indexesOf(t Table) Gain {
+	if t.IndexCount == 0 {
+		return Gain{Known: true}
+	}
+	return g.indexes[t.OID]
+}
+
+func together(a, b Gain) Gain {
+	sum := Gain{Bytes: a.Bytes + b.Bytes, Known: a.Known && b.Known, Why: a.Why}
+	if b.Why != "" {
+		sum.Why = b.Why
+	}
+	return sum
 }
 
 // ratio is the share of a table that an action could bring back.

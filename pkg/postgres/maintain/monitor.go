@@ -113,7 +113,7 @@ func (m *monitor) run(ctx context.Context) {
 		case <-m.wake:
 		}
 		pids, patience := m.pids()
-		show := m.o.Progress != nil && time.Since(shown) >= showEvery
+		show := m.o.Progress != nil && time.Since(shown) >= m.o.every
 		if len(pids) == 0 || !patience && !show {
 			continue
 		}

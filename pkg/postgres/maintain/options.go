@@ -39,7 +39,9 @@ type Options struct {
 	Window window.Window
 	Force  bool
 
-	Past []Record // of earlier runs, for estimates of how long it takes
+	// Past returns the records of earlier runs on the database of the plan, which
+	// has no tables yet, for estimates of how long it takes; nil: none are known.
+	Past func(Plan) []Record
 
 	// Confirm is asked before tables are locked, never otherwise; an error ends the run.
 	Confirm func(context.Context, Plan) error
@@ -50,7 +52,8 @@ type Options struct {
 	Now      func() time.Time
 	Logger   *slog.Logger // nil: silent
 
-	step  func(string) // tests: called at the named points
+	step  func(string)  // tests: called at the named points
+	every time.Duration // of Progress; tests have no second to wait
 	role  string       // of the connection; known once it is made
 	major int          // of the server
 }
@@ -93,6 +96,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.every == 0 {
+		o.every = showEvery
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

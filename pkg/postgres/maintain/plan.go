@@ -33,6 +33,7 @@ type Left struct {
 // Plan is what Run is going to do. Making it changes nothing.
 type Plan struct {
 	Database  string
+	OID       uint32 // of the database
 	Server    postgres.Server
 	Items     []Item // in the order in which they begin
 	Left      []Left
@@ -42,6 +43,8 @@ type Plan struct {
 	Space     Space
 	Until     time.Time // end of the window; zero: none is needed
 	Locks     bool      // tables are locked
+
+	action Action
 }
 
 // MakePlan looks at everything and decides. It returns ErrStandby, ErrNotFound,
@@ -83,7 +86,7 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 	if err != nil {
 		return Plan{}, o, err
 	}
-	p := Plan{Database: o.Endpoint.Database(), Server: server, Locks: o.locks(), Drop: o.DropLeftovers}
+	p := Plan{Database: o.Endpoint.Database(), Server: server, Locks: o.locks(), Drop: o.DropLeftovers, action: o.Action}
 	o.role, o.major = server.Role, server.Version.Major()
 	if server.Standby {
 		return p, o, ErrStandby
@@ -92,7 +95,7 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 	if err != nil {
 		return p, o, err
 	}
-	if p.Ages, err = readAges(ctx, conn); err != nil {
+	if p.OID, p.Ages, err = readDatabase(ctx, conn); err != nil {
 		return p, o, err
 	}
 	tables, err := readTables(ctx, conn, server.Version)
@@ -104,12 +107,16 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 		return p, o, err
 	}
 	now := o.Now()
+	var past []Record
+	if o.Past != nil {
+		past = o.Past(p)
+	}
 	p.Items, p.Left = choose(tables, gains, o, scope, now)
 	for i := range p.Items {
 		item := &p.Items[i]
 		item.Gain = gains.of(*item)
 		item.Locked = item.Action == Full || item.Action == Reindex && o.Blocking
-		item.Estimate = estimate(*item, o.Past)
+		item.Estimate = estimate(*item, past)
 	}
 	if p.Leftovers, err = readLeftovers(ctx, conn, scope, tables); err != nil {
 		return p, o, err
@@ -147,6 +154,19 @@ func (p *Plan) leaveWhatDoesNotFit(o Options) {
 		}
 	}
 	p.Items = items
+}
+
+// Rebuilds reports whether indexes are rebuilt.
+func (p Plan) Rebuilds() bool { return p.action == Reindex }
+
+// Copies reports whether anything is written anew beside what is there.
+func (p Plan) Copies() bool {
+	for _, item := range p.Items {
+		if copied(item) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // errNoSpace is a copy for which there is no room any more.

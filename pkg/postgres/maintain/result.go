@@ -64,7 +64,7 @@ func (r *run) measure(ctx context.Context, conn *pgx.Conn, started time.Time) Re
 			after[t.OID] = t
 		}
 		var ages Ages
-		if ages, err = readAges(ctx, conn); err == nil {
+		if _, ages, err = readDatabase(ctx, conn); err == nil {
 			result.Ages = ages
 		}
 	}
