@@ -20,6 +20,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
+	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/restore"
@@ -165,6 +166,12 @@ func mappings() []mapping {
 		{is(verify.ErrNoDrill), exitUnknown, say("forgectl backup verify --level checksum")},
 		{is(verify.ErrNoSample), exitUnknown, say("forgectl backup verify media/latest --sample 5%")},
 		{is(restore.ErrOlderServer), exitCritical, say("restore into a server of that version or newer: forgectl config show database.admin_url")},
+
+		// Maintenance.
+		{is(maintain.ErrStandby), exitUnknown, say("connect to the primary: forgectl config show database.maintenance_url")},
+		{is(maintain.ErrNotFound), exitUnknown, say("forgectl vacuum --dry-run lists the tables; names are written as in SQL")},
+		{isA[*maintain.WindowError], exitUnknown, say("set maintenance.window, such as \"0 2 * * 0 4h\"; or --force, now")},
+		{is(maintain.ErrFailed), exitCritical, say("the other tables are done; see the server's log, then run it again with --table")},
 
 		// Space.
 		{isA[*backup.SpaceError], exitCritical, say("free space in the repository: forgectl backup list; df -h")},

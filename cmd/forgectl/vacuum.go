@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
+	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 func newVacuumCmd(app *App) *cobra.Command {
@@ -90,15 +90,18 @@ func (a *App) vacuum(ctx context.Context, o vacuumOptions) error {
 			defer done()
 			if o.dryRun {
 				plan, err := maintain.MakePlan(ctx, options)
+				if err != nil {
+					return result{}, vacuumError(group.Database, err)
+				}
 				for _, w := range plan.Warnings() {
 					run.Warn(w)
 				}
-				return planned(plan, o.action()), vacuumError(group.Database, err)
+				return planned(plan, o.action()), nil
 			}
 			outcome, err := maintain.Run(ctx, options)
 			done()
 			a.noteVacuum(ctx, run, outcome)
-			if outcome.Plan.Items == nil && err != nil {
+			if len(outcome.Tables) == 0 && err != nil {
 				return result{}, vacuumError(group.Database, err)
 			}
 			return vacuumed(outcome, o.action()), vacuumError(group.Database, err)
@@ -142,7 +145,7 @@ func (a *App) confirmLocks(ctx context.Context, p maintain.Plan, action maintain
 	}
 	question := fmt.Sprintf("Lock %s, one after the other", things(len(p.Items), "table"))
 	if whole > 0 {
-		question += fmt.Sprintf(", for about %s in all", strings.TrimSpace(whole.Round(time.Second).String()))
+		question += fmt.Sprintf(", for about %s in all", ui.Duration(whole))
 	}
 	return a.Confirm(ctx, question+"?", p.Database)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
+	"github.com/bmad-forge/forgectl/pkg/window"
 )
 
 type vacuumOptions struct {
@@ -93,6 +94,10 @@ func (a *App) maintenance(ctx context.Context, run *job.Run, o vacuumOptions) (o
 		return options, nil, err
 	}
 	cfg := a.loaded.Maintenance
+	open, err := window.Parse(cfg.Window) // it was read by the configuration already
+	if err != nil {
+		return options, nil, err
+	}
 	options = maintain.Options{
 		Endpoint: endpoint, Action: o.action(), Freeze: o.freeze, Blocking: o.blocking,
 		Schemas: o.schemas, Tables: o.tables, Jobs: cfg.Jobs,
@@ -101,7 +106,7 @@ func (a *App) maintenance(ctx context.Context, run *job.Run, o vacuumOptions) (o
 			Size: int64(o.size), StaleAnalyze: time.Duration(o.stale),
 		},
 		LockTimeout: cfg.LockTimeout, TransactionWait: cfg.TransactionWait, DropLeftovers: o.dropLeftovers,
-		Window: cfg.Window, Force: o.force, Free: freeBelow, Now: a.Now, Logger: run.Log,
+		Window: open, Force: o.force, Free: freeBelow, Now: a.Now, Logger: run.Log,
 		Confirm: func(ctx context.Context, p maintain.Plan) error { return a.confirmLocks(ctx, p, o.action()) },
 	}
 	options.Past = func(p maintain.Plan) []maintain.Record { return a.pastVacuums(run, p) }

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"time"
-
-	"github.com/bmad-forge/forgectl/pkg/window"
-)
+import "time"
 
 // Config is every setting of forgectl, with all defaults and derivations already applied: a program that has one needs
 // to look nowhere else. Each field is one row of the table in keys.go, which also carries its documentation.
@@ -47,8 +43,8 @@ type Database struct {
 
 // Maintenance is how the database is kept in shape.
 type Maintenance struct {
-	Window          window.Window // when tables may be locked; the zero value: never
-	Jobs            int           // at least 1
+	Window          string // as window.Parse reads it: when tables may be locked; empty: never
+	Jobs            int    // at least 1
 	LockTimeout     time.Duration
 	TransactionWait time.Duration
 }

@@ -277,15 +277,15 @@ func duration(p *time.Duration, low time.Duration) *value {
 }
 
 // spans is a span of time that comes again, or none.
-func spans(p *window.Window) *value {
+func spans(p *string) *value {
 	return scalar(`five fields of cron and a length, such as "0 2 * * 0 4h"`, ast.StringType, func(s string) error {
 		w, err := window.Parse(s)
 		if err != nil {
 			return err
 		}
-		*p = w
+		*p = w.String()
 		return nil
-	}, func() string { return p.String() })
+	}, func() string { return *p })
 }
 
 // absolute sets a path, which must not depend on where forgectl happens to be started: cron starts it in $HOME.

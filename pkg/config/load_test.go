@@ -52,6 +52,7 @@ func TestDefaults(t *testing.T) {
 			Name: "bmad_forge", URL: "postgres:///bmad_forge", MaintenanceURL: "postgres:///bmad_forge",
 			AdminURL: "postgres:///postgres", AdminOSUser: "postgres",
 		},
+		Maintenance: Maintenance{Jobs: 1, LockTimeout: 2 * time.Second, TransactionWait: 10 * time.Minute},
 		Backup: Backup{
 			Split: 256 << 20, Compression: "fastest", Fingerprint: "counts", Readback: "decode", Prune: "auto", PruneRequires: "none", LockTimeout: time.Minute,
 			Keep:    Keep{Within: 30 * 24 * time.Hour, Daily: 7, Weekly: 8, Monthly: 12, Min: 1},
@@ -107,7 +108,7 @@ func TestTableCoversEveryField(t *testing.T) {
 			continue
 		}
 		leaves++
-		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none", "table.column", defaultWarm} {
+		for _, text := range []string{"13", "true", "/some/path", "13s", sample["postgres"], sample["http"], sample["redis"], "fastest", "full", "hash", "manual", "never", "none", "table.column", "0 2 * * 0 4h", defaultWarm} {
 			if k.value.setText(text) == nil {
 				break
 			}

@@ -54,8 +54,8 @@ type Options struct {
 
 	step  func(string)  // tests: called at the named points
 	every time.Duration // of Progress; tests have no second to wait
-	role  string       // of the connection; known once it is made
-	major int          // of the server
+	role  string        // of the connection; known once it is made
+	major int           // of the server
 }
 
 // Need chooses tables. The zero value chooses all of them.
