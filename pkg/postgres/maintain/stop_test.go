@@ -119,7 +119,7 @@ func TestWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(e)
-	o.Action, o.Tables = Full, []string{"other"}
+	o.Action, o.Schemas, o.Tables = Full, nil, []string{"other"}
 	asked := 0
 	o.Confirm = func(context.Context, Plan) error { asked++; return nil }
 	outside := time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
