@@ -56,46 +56,27 @@ are links to what is not in the set.`,
 
 // backupConfigFiles is the backup of the configuration files.
 func (a *App) backupConfigFiles() operation {
-	var repo *repository
 	group := configset.Group()
-	return operation{
-		Spec: job.Spec{Operation: "backup config", Target: group.String()},
-		Open: func(ctx context.Context) (_ string, err error) {
-			if repo, err = a.Repository(ctx); err != nil {
-				return "", err
-			}
-			return repo.lock(group.WriteLock())
-		},
-		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			o, err := a.configFilesOptions(ctx, repo)
-			if err != nil {
-				return result{}, err
-			}
-			o.Logger = run.Log
-			progress := a.Stages()
-			defer progress.done()
-			o.Progress = progress.report
-			done, err := backup.Config(ctx, o)
-			if err != nil {
-				return result{}, fmt.Errorf("back up the configuration files: %w", err)
-			}
-			progress.done()
-			return a.backedUpConfig(ctx, repo, run, done), nil
-		},
-	}
+	spec := job.Spec{Operation: "backup config", Target: group.String()}
+	return a.writeSet(spec, group, func(ctx context.Context, run *job.Run, repo *repository, to backup.SetOptions) (func() result, error) {
+		o, err := a.configFilesOptions(ctx, to)
+		if err != nil {
+			return nil, err
+		}
+		done, err := backup.Config(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("back up the configuration files: %w", err)
+		}
+		return func() result { return a.backedUpConfig(ctx, run, repo, done) }, nil
+	})
 }
 
 // configFilesOptions say which files are backed up, and how.
-func (a *App) configFilesOptions(ctx context.Context, repo *repository) (backup.ConfigOptions, error) {
+func (a *App) configFilesOptions(ctx context.Context, to backup.SetOptions) (o backup.ConfigOptions, err error) {
 	cfg := a.loaded
-	o := backup.ConfigOptions{
-		Paths: cfg.ConfigFiles.Paths, Guessed: cfg.Source("config_files.paths") == "default",
-		Catalog: repo.Catalog, Free: repo.free,
-		RequireSealed: cfg.Backup.Encrypt.Required,
-		AllowPlain:    cfg.ConfigFiles.AllowPlaintext,
-		Readback:      cfg.Backup.Readback,
-		Release:       backup.FindRelease(cfg.App.Root),
-		Shrink:        cfg.Guard.Shrink,
+	o = backup.ConfigOptions{
+		SetOptions: to, Paths: cfg.ConfigFiles.Paths, Guessed: cfg.Source("config_files.paths") == "default",
+		AllowPlain: cfg.ConfigFiles.AllowPlaintext,
 	}
 	if o.Guessed {
 		for _, path := range []string{cfg.File, cfg.App.EnvironmentFile} {
@@ -104,14 +85,7 @@ func (a *App) configFilesOptions(ctx context.Context, repo *repository) (backup.
 			}
 		}
 	}
-	var err error
-	if o.Seal, err = a.Sealing(ctx); err != nil {
-		return o, err
-	}
-	signer, err := a.Signer(ctx)
-	if err == nil && signer != nil {
-		o.Signer = signer
-	}
+	o.Sealing, err = a.packing(ctx)
 	return o, err
 }
 
@@ -136,7 +110,7 @@ type backedUpConfigSet struct {
 	FreedBytes  int64           `json:"freed_bytes"`
 }
 
-func (a *App) backedUpConfig(ctx context.Context, repo *repository, run *job.Run, done backup.ConfigResult) result {
+func (a *App) backedUpConfig(ctx context.Context, run *job.Run, repo *repository, done backup.ConfigResult) result {
 	m, packed := done.Set.Manifest, done.Packed
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpConfigSet{
@@ -145,32 +119,19 @@ func (a *App) backedUpConfig(ctx context.Context, repo *repository, run *job.Run
 		Missing: append([]string{}, packed.Missing...), Skipped: append([]string{}, packed.Skipped...), Outside: append([]string{}, packed.Outside...),
 		Incomplete: append([]string{}, packed.Unread...), Stages: done.Stages,
 	}
-	sealed := sealedTo(shown.SealedTo)
-	if m.Signature != nil {
-		shown.SignedBy = m.Signature.Fingerprint
-		sealed += ", signed by " + ui.Printable(cmp.Or(m.Signature.UserID, m.Signature.Fingerprint))
-	}
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
 	run.Fact("files", shown.Files)
-	for what, list := range map[string][]string{"removed what a dead run left": done.Removed, "not there": shown.Missing, "not opened": shown.Skipped, "points to what is not stored": shown.Outside} {
+	for what, list := range map[string][]string{"not there": shown.Missing, "not opened": shown.Skipped, "points to what is not stored": shown.Outside} {
 		for _, name := range list {
 			run.Log.Info(what, "path", name)
 		}
 	}
-	for _, w := range done.Warnings {
-		run.Warn(shown.Set + ": " + w)
-	}
-	for _, reason := range shown.Incomplete {
-		run.Warn(shown.Set + " is incomplete: " + reason)
-	}
-	if k := done.Set.Suspicion(); k != nil {
-		shown.Suspect = k.Reason
-		run.Warn(fmt.Sprintf("%s is suspect: %s; %s", shown.Set, k.Reason, acceptHint(done.Set.Ref)))
-	}
-	pruned := a.pruneAfter(ctx, run, repo, done.Set)
-	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
-	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error { return backedUpConfigText(s, shown, sealed) }}
+	after := a.conclude(ctx, run, repo, done.Result, shown.Incomplete)
+	shown.SignedBy, shown.Suspect, shown.Removed, shown.FreedBytes = after.SignedBy, after.Suspect, after.Removed, after.FreedBytes
+	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
+		return cmp.Or(backedUpConfigText(s, shown, after.sealed(shown.SealedTo)), after.pruned(s.Out, shown.FreedBytes))
+	}}
 }
 
 func backedUpConfigText(s *ui.Streams, shown backedUpConfigSet, sealed string) error {
@@ -183,9 +144,6 @@ func backedUpConfigText(s *ui.Streams, shown backedUpConfigSet, sealed string) e
 		if err == nil && len(line.paths) > 0 {
 			_, err = fmt.Fprintf(s.Out, "%s: %s\n", line.what, ui.Printable(strings.Join(line.paths, ", ")))
 		}
-	}
-	if n := len(shown.Removed); err == nil && n > 0 {
-		_, err = fmt.Fprintf(s.Out, "removed, as backup.keep says: %s: %s\n", countSets(n, shown.FreedBytes), ui.Printable(strings.Join(shown.Removed, ", ")))
 	}
 	return err
 }

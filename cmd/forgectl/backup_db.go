@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
-	"github.com/bmad-forge/forgectl/pkg/prune"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -111,56 +109,33 @@ func (a *App) backupEvery(ctx context.Context) error {
 
 // backupDatabase is the backup of one database.
 func (a *App) backupDatabase(group catalog.Group) operation {
-	var repo *repository
-	return operation{
-		Spec: job.Spec{Operation: "backup db", Target: group.Database},
-		Open: func(ctx context.Context) (_ string, err error) {
-			if repo, err = a.Repository(ctx); err != nil {
-				return "", err
-			}
-			return repo.lock(group.WriteLock())
-		},
-		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			o, err := a.backupOptions(ctx, repo, group.Database)
-			if err != nil {
-				return result{}, err
-			}
-			o.Logger = run.Log
-			progress := a.Stages()
-			defer progress.done()
-			o.Progress = progress.report
-			done, err := backup.Database(ctx, o)
-			if err != nil {
-				return result{}, fmt.Errorf("back up %s: %w", group, err)
-			}
-			progress.done()
-			return a.backedUp(repo, run, done, func() prune.Result { return a.pruneAfter(ctx, run, repo, done.Set) }), nil
-		},
-	}
+	spec := job.Spec{Operation: "backup db", Target: group.Database}
+	return a.writeSet(spec, group, func(ctx context.Context, run *job.Run, repo *repository, to backup.SetOptions) (func() result, error) {
+		o, err := a.backupOptions(ctx, to, group.Database)
+		if err != nil {
+			return nil, err
+		}
+		done, err := backup.Database(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("back up %s: %w", group, err)
+		}
+		return func() result { return a.backedUp(ctx, run, repo, done) }, nil
+	})
 }
 
-func (a *App) backupOptions(ctx context.Context, repo *repository, database string) (backup.DatabaseOptions, error) {
+func (a *App) backupOptions(ctx context.Context, to backup.SetOptions, database string) (backup.DatabaseOptions, error) {
 	cfg := a.loaded
 	o := backup.DatabaseOptions{
-		Catalog: repo.Catalog, Finder: a.Finder(), Runner: a.Proc(), Free: repo.free,
-		RequireSealed: cfg.Backup.Encrypt.Required,
+		SetOptions: to, Finder: a.Finder(), Runner: a.Proc(),
 		Fingerprint:   cfg.Backup.Fingerprint,
-		Readback:      cfg.Backup.Readback,
 		LockTimeout:   cfg.Backup.LockTimeout,
 		Jobs:          a.sessions(),
 		Split:         cfg.Backup.Split,
 		RolePasswords: cfg.Backup.RolePasswords,
-		Release:       backup.FindRelease(cfg.App.Root),
-		Shrink:        cfg.Guard.Shrink,
 	}
 	var err error
-	if o.Seal, err = a.Sealing(ctx); err != nil {
+	if o.Sealing, err = a.packing(ctx); err != nil {
 		return o, err
-	}
-	if signer, err := a.Signer(ctx); err != nil {
-		return o, err
-	} else if signer != nil {
-		o.Signer = signer
 	}
 	if o.Endpoint, err = a.BackupEndpoint(ctx); err == nil {
 		o.Endpoint = o.Endpoint.WithDatabase(database)
@@ -185,7 +160,7 @@ type backedUpSet struct {
 	FreedBytes int64           `json:"freed_bytes"`
 }
 
-func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, pruneAfter func() prune.Result) result {
+func (a *App) backedUp(ctx context.Context, run *job.Run, repo *repository, done backup.Result) result {
 	m := done.Set.Manifest
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpSet{
@@ -193,52 +168,16 @@ func (a *App) backedUp(repo *repository, run *job.Run, done backup.Result, prune
 		Tables: m.Fingerprint.TableCount(), Rows: m.Fingerprint.Rows(), SealedTo: m.Encryption.Names(),
 		Incomplete: append([]string{}, m.Incomplete...), Stages: done.Stages,
 	}
-	sealed := sealedTo(shown.SealedTo)
-	if m.Signature != nil {
-		shown.SignedBy = m.Signature.Fingerprint
-		sealed += ", signed by " + ui.Printable(cmp.Or(m.Signature.UserID, m.Signature.Fingerprint))
-	}
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
 	run.Fact("rows", shown.Rows)
-	for _, removed := range done.Removed {
-		run.Log.Info("removed what a dead run left", "set", removed)
-	}
-	for _, w := range done.Warnings {
-		run.Warn(shown.Set + ": " + w)
-	}
-	for _, reason := range m.Incomplete {
-		run.Warn(shown.Set + " is incomplete: " + reason)
-	}
-	if k := done.Set.Suspicion(); k != nil {
-		shown.Suspect = k.Reason
-		run.Warn(fmt.Sprintf("%s is suspect: %s; %s", shown.Set, k.Reason, acceptHint(done.Set.Ref)))
-	}
-	pruned := pruneAfter()
-	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
+	after := a.conclude(ctx, run, repo, done, shown.Incomplete)
+	shown.SignedBy, shown.Suspect, shown.Removed, shown.FreedBytes = after.SignedBy, after.Suspect, after.Removed, after.FreedBytes
 	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
-		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealed,
+		_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), after.sealed(shown.SealedTo),
 			contents(m.Fingerprint), s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify --drill"))
-		if n := len(shown.Removed); err == nil && n > 0 {
-			_, err = fmt.Fprintf(s.Out, "removed, as backup.keep says: %s: %s\n", countSets(n, shown.FreedBytes), ui.Printable(strings.Join(shown.Removed, ", ")))
-		}
-		return err
+		return cmp.Or(err, after.pruned(s.Out, shown.FreedBytes))
 	}}
-}
-
-// sizes is "12.3 MiB, 4.2 times smaller than the dump".
-func sizes(bytes, raw int64) string {
-	if bytes <= 0 || raw < bytes { // most of it is not packed, such as a tree of files
-		return ui.Bytes(bytes)
-	}
-	return fmt.Sprintf("%s (%.1f times smaller)", ui.Bytes(bytes), float64(raw)/float64(bytes))
-}
-
-func sealedTo(names []string) string {
-	if len(names) == 0 {
-		return "not sealed"
-	}
-	return "sealed to " + ui.Printable(strings.Join(names, ", "))
 }
 
 func contents(f *catalog.Fingerprint) string {

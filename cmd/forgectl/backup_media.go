@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +13,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/media"
-	"github.com/bmad-forge/forgectl/pkg/prune"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -86,33 +85,18 @@ with --dry-run only what stands from "previous" to "excluded".`,
 
 // backupMedia is the backup of the media directory. The configuration has been loaded.
 func (a *App) backupMedia(flags mediaFlags) operation {
-	group := catalog.Group{Kind: catalog.KindMedia}
-	var repo *repository
-	return operation{
-		Spec: job.Spec{Operation: "backup media", Target: a.loaded.Media.Path},
-		Open: func(ctx context.Context) (_ string, err error) {
-			if repo, err = a.Repository(ctx); err != nil {
-				return "", err
-			}
-			return repo.lock(group.WriteLock())
-		},
-		Do: func(ctx context.Context, run *job.Run) (result, error) {
-			o, err := a.mediaBackup(ctx, repo, flags)
-			if err != nil {
-				return result{}, err
-			}
-			o.Logger = run.Log
-			progress := a.Stages()
-			defer progress.done()
-			o.Progress = progress.report
-			done, err := backup.Media(ctx, o)
-			if err != nil {
-				return result{}, a.mediaError(err)
-			}
-			progress.done()
-			return a.backedUpMedia(repo, run, done, func() prune.Result { return a.pruneAfter(ctx, run, repo, done.Set) }), nil
-		},
-	}
+	spec := job.Spec{Operation: "backup media", Target: a.loaded.Media.Path}
+	return a.writeSet(spec, catalog.Group{Kind: catalog.KindMedia}, func(ctx context.Context, run *job.Run, repo *repository, to backup.SetOptions) (func() result, error) {
+		o, err := a.mediaBackup(to, flags)
+		if err != nil {
+			return nil, err
+		}
+		done, err := backup.Media(ctx, o)
+		if err != nil {
+			return nil, a.mediaError(err)
+		}
+		return func() result { return a.backedUpMedia(ctx, run, repo, done) }, nil
+	})
 }
 
 func (a *App) mediaError(err error) error {
@@ -124,97 +108,15 @@ func (a *App) mediaError(err error) error {
 	return err
 }
 
-func (a *App) mediaBackup(ctx context.Context, repo *repository, flags mediaFlags) (backup.MediaOptions, error) {
+func (a *App) mediaBackup(to backup.SetOptions, flags mediaFlags) (o backup.MediaOptions, err error) {
 	cfg := a.loaded
-	o := backup.MediaOptions{
-		Source: cfg.Media.Path, Catalog: repo.Catalog, Free: repo.free,
-		Checksum: flags.checksum, Copy: flags.copy, Jobs: a.sessions(),
-		Level:   compression(cfg),
-		Release: backup.FindRelease(cfg.App.Root),
-		Shrink:  cfg.Guard.Shrink,
+	o = backup.MediaOptions{
+		SetOptions: to, Source: cfg.Media.Path, Checksum: flags.checksum, Copy: flags.copy, Jobs: a.sessions(), Level: compression(cfg),
 	}
-	var err error
 	if o.Exclude, err = media.ParsePatterns(cfg.Media.Exclude); err != nil {
-		return o, fmt.Errorf("media.exclude: %w", err)
+		err = fmt.Errorf("media.exclude: %w", err)
 	}
-	if signer, err := a.Signer(ctx); err != nil {
-		return o, err
-	} else if signer != nil {
-		o.Signer = signer
-	}
-	return o, nil
-}
-
-// tryMedia says what a backup would do.
-func (a *App) tryMedia(ctx context.Context, flags mediaFlags) error {
-	repo, err := a.Repository(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := a.mediaBackup(ctx, repo, flags)
-	if err != nil {
-		return err
-	}
-	o.Logger = a.Logger()
-	done, err := backup.MediaTrial(ctx, o)
-	if err != nil {
-		return a.mediaError(err)
-	}
-	for _, w := range done.Warnings {
-		a.warn(w)
-	}
-	for _, path := range done.Report.Unreadable.First {
-		a.warn("cannot be read: " + path)
-	}
-	shown := mediaShares(done)
-	return a.show(result{JSON: shown, Text: func(s *ui.Streams) error {
-		_, err := fmt.Fprintf(s.Out, "%s\nto copy: %s\n", shown, shown.new())
-		return err
-	}})
-}
-
-// sharedMedia is how much a set of media holds, and how much of it is new.
-type sharedMedia struct {
-	Previous    string `json:"previous"`
-	Files       int64  `json:"files"`
-	Directories int64  `json:"directories"`
-	Links       int64  `json:"links"`
-	Bytes       int64  `json:"bytes"`
-	LinkedFiles int64  `json:"linked_files"`
-	CopiedFiles int64  `json:"copied_files"`
-	CopiedBytes int64  `json:"copied_bytes"`
-	Excluded    int64  `json:"excluded"`
-}
-
-func mediaShares(done backup.MediaResult) sharedMedia {
-	r := done.Report
-	s := sharedMedia{
-		Files: r.Files, Directories: r.Dirs, Links: r.Symlinks, Bytes: r.Bytes,
-		LinkedFiles: r.Linked, CopiedFiles: r.Copied, CopiedBytes: r.CopiedBytes, Excluded: r.Excluded,
-	}
-	if done.Previous != (catalog.Ref{}) {
-		s.Previous = done.Previous.String()
-	}
-	return s
-}
-
-func (s sharedMedia) String() string {
-	return fmt.Sprintf("%s, %s, in %s", count(s.Files, "file", "files"), ui.Bytes(s.Bytes), count(s.Directories, "directory", "directories"))
-}
-
-func (s sharedMedia) new() string {
-	text := fmt.Sprintf("%s, %s", count(s.CopiedFiles, "file", "files"), ui.Bytes(s.CopiedBytes))
-	if s.Previous != "" {
-		text += fmt.Sprintf("; shared with %s: %s", ui.Printable(s.Previous), count(s.LinkedFiles, "file", "files"))
-	}
-	return text
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return ui.Count(n) + " " + many
+	return o, err
 }
 
 // backedUpMediaSet is the JSON of forgectl backup media.
@@ -231,41 +133,21 @@ type backedUpMediaSet struct {
 	FreedBytes int64           `json:"freed_bytes"`
 }
 
-func (a *App) backedUpMedia(repo *repository, run *job.Run, done backup.MediaResult, pruneAfter func() prune.Result) result {
-	m := done.Set.Manifest
+func (a *App) backedUpMedia(ctx context.Context, run *job.Run, repo *repository, done backup.MediaResult) result {
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpMediaSet{
 		Set: done.Set.Ref.String(), Path: path, sharedMedia: mediaShares(done), Vanished: done.Report.Vanished,
-		Incomplete: append([]string{}, m.Incomplete...), Stages: done.Stages,
-	}
-	if m.Signature != nil {
-		shown.SignedBy = m.Signature.Fingerprint
+		Incomplete: append([]string{}, done.Set.Manifest.Incomplete...), Stages: done.Stages,
 	}
 	run.Fact("set", shown.Set)
 	run.Fact("files", shown.Files)
 	run.Fact("bytes", shown.Bytes)
 	run.Fact("copied_bytes", shown.CopiedBytes)
-	for _, removed := range done.Removed {
-		run.Log.Info("removed what a dead run left", "set", removed)
-	}
-	for _, w := range done.Warnings {
-		run.Warn(shown.Set + ": " + w)
-	}
-	for _, reason := range m.Incomplete {
-		run.Warn(shown.Set + " is incomplete: " + reason)
-	}
-	if k := done.Set.Suspicion(); k != nil {
-		shown.Suspect = k.Reason
-		run.Warn(fmt.Sprintf("%s is suspect: %s; %s", shown.Set, k.Reason, acceptHint(done.Set.Ref)))
-	}
-	pruned := pruneAfter()
-	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
+	after := a.conclude(ctx, run, repo, done.Result, shown.Incomplete)
+	shown.SignedBy, shown.Suspect, shown.Removed, shown.FreedBytes = after.SignedBy, after.Suspect, after.Removed, after.FreedBytes
 	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s  %s\ncopied: %s\n%s\n", s.Bold(ui.Printable(shown.Set)), shown.sharedMedia, shown.new(),
 			s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify "+shellWord(shown.Set)))
-		if n := len(shown.Removed); err == nil && n > 0 {
-			_, err = fmt.Fprintf(s.Out, "removed, as backup.keep says: %s: %s\n", countSets(n, 0), ui.Printable(strings.Join(shown.Removed, ", ")))
-		}
-		return err
+		return cmp.Or(err, after.pruned(s.Out, 0))
 	}}
 }

@@ -23,6 +23,6 @@ func publishMedia(ts *testscript.TestScript, neg bool, args []string) {
 	id, err := catalog.ParseID(args[0])
 	ts.Check(err)
 	c := catalog.New(place, catalog.Options{Now: func() time.Time { return id.Time() }, Host: "web1"})
-	_, err = backup.Media(context.Background(), backup.MediaOptions{Source: ts.MkAbs(args[1]), Catalog: c})
+	_, err = backup.Media(context.Background(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: ts.MkAbs(args[1])})
 	ts.Check(err)
 }

@@ -85,6 +85,6 @@ func publishFile(ctx context.Context, c *catalog.Catalog) error {
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte(strings.Repeat("x", 2000)), 0o600); err != nil {
 		return err
 	}
-	_, err = backup.Media(ctx, backup.MediaOptions{Source: dir, Catalog: c})
+	_, err = backup.Media(ctx, backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: dir})
 	return err
 }

@@ -1,22 +1,18 @@
 package backup
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/archive"
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
 	"github.com/bmad-forge/forgectl/pkg/guard"
-	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
 // ErrPlainConfig means that configuration would be written in plain, and nobody allowed that.
@@ -27,26 +23,13 @@ var ErrNoPaths = errors.New("none of the paths is there")
 
 // ConfigOptions say which files to back up, where to, and how.
 type ConfigOptions struct {
+	SetOptions
+	Sealing
 	Paths []string // absolute: files, and directories with all that is in them
 	// Guessed says that nobody chose the paths: one that is not there is no reason to warn.
-	Guessed bool
-	Catalog *catalog.Catalog
-
-	Seal          seal.Options
-	RequireSealed bool           // refuse to write a plain set, whatever AllowPlain says
-	AllowPlain    bool           // write a plain set when there is nobody to seal to
-	Signer        catalog.Signer // nil: the set is not signed
-	Readback      string         // catalog.Readback…; default decode
-	MaxFile       int64          // a larger file is not taken; 0: 64 MiB
-	Release       Release        // facts about the application, for the manifest
-	Shrink        int            // a set that lost more than so many percent is suspect; 0: none is
-
-	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
-	Free     func(context.Context) (int64, error)
-	Progress Progress
-	Logger   *slog.Logger
-	// Step, if set, is called at named points, for tests that interfere there.
-	Step func(name string)
+	Guessed    bool
+	AllowPlain bool  // write a plain set when there is nobody to seal to, unless RequireSealed
+	MaxFile    int64 // a larger file is not taken; 0: 64 MiB
 }
 
 // ConfigResult is a published set, and what became of the paths.
@@ -59,42 +42,27 @@ type ConfigResult struct {
 // the manifest, which is not sealed, has names only where the set is not sealed either. Errors that callers tell apart:
 // ErrPlain, ErrPlainConfig, ErrNoPaths, archive.ErrPath, *SpaceError.
 func Config(ctx context.Context, o ConfigOptions) (ConfigResult, error) {
-	o = o.withDefaults()
+	o.SetOptions, o.Sealing = o.SetOptions.withDefaults(), o.Sealing.withDefaults()
 	if err := o.check(); err != nil {
 		return ConfigResult{}, err
 	}
-	removed, err := o.Catalog.Sweep(ctx, configset.Group())
+	removed, err := o.sweep(ctx, configset.Group())
 	if err != nil {
-		return ConfigResult{}, fmt.Errorf("clean up after earlier runs: %w", err)
+		return ConfigResult{}, err
 	}
-	r := &configRun{ConfigOptions: o}
-	result, err := r.do(ctx)
+	r := &configRun{ConfigOptions: o, setRun: setRun{to: o.SetOptions, group: configset.Group()}}
+	defer r.forget()
+	result, err := r.write(ctx, r)
 	result.Removed = removed
-	return result, err
-}
-
-func (o ConfigOptions) withDefaults() ConfigOptions {
-	o.Readback = cmp.Or(o.Readback, catalog.ReadbackDecode)
-	if o.Progress == nil {
-		o.Progress = func(string, int64, int64) {}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Step == nil {
-		o.Step = func(string) {}
-	}
-	return o
+	return ConfigResult{Result: result, Packed: r.packed}, err
 }
 
 // check stops a run before anything is written.
 func (o ConfigOptions) check() error {
-	// The same rules as for databases; a config set has no fingerprint.
-	shared := DatabaseOptions{Seal: o.Seal, RequireSealed: o.RequireSealed, Readback: o.Readback, Fingerprint: catalog.FingerprintNone}
-	if err := errors.Join(shared.checkLevels(), shared.checkRecipients()); err != nil {
+	if err := o.Sealing.check(); err != nil {
 		return err
 	}
-	if len(o.Seal.Recipients) == 0 && !o.AllowPlain {
+	if !o.sealed() && !o.AllowPlain {
 		return ErrPlainConfig
 	}
 	for _, path := range o.Paths {
@@ -107,78 +75,27 @@ func (o ConfigOptions) check() error {
 
 type configRun struct {
 	ConfigOptions
-	draft    *catalog.Draft
-	earlier  []catalog.Set
-	packed   archive.Packed
-	archive  artifact.Written
-	index    artifact.Written
-	recovery artifact.Written
-	manifest catalog.Manifest
-	warnings []string
-	stages   []catalog.Stage
+	setRun
+	packed  archive.Packed
+	archive artifact.Written
+	index   artifact.Written
 }
 
-func (r *configRun) do(ctx context.Context) (ConfigResult, error) {
-	defer func() {
-		r.archive.Forget()
-		r.index.Forget()
-	}()
-	var err error
-	if r.earlier, err = r.Catalog.List(ctx, configset.Group()); err != nil {
-		return ConfigResult{}, fmt.Errorf("list earlier sets: %w", err)
-	}
-	if err := r.checkSpace(ctx); err != nil {
-		return ConfigResult{}, err
-	}
-	if r.draft, err = r.Catalog.Begin(ctx, configset.Group()); err != nil {
-		return ConfigResult{}, fmt.Errorf("start set: %w", err)
-	}
-	r.draft.SignWith(r.Signer)
-	r.warnings = append(r.warnings, r.draft.Warnings...)
-	set, err := r.write(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx) // what broke then, broke because of it
-		}
-		return ConfigResult{Packed: r.packed}, errors.Join(err, r.draft.Discard(context.WithoutCancel(ctx)))
-	}
-	return ConfigResult{Result: Result{Set: set, Warnings: r.warnings, Stages: r.stages}, Packed: r.packed}, nil
+// forget wipes the keys that the read-back used.
+func (r *configRun) forget() {
+	r.archive.Forget()
+	r.index.Forget()
 }
 
-// checkSpace compares the free bytes with the last good set and a quarter.
-func (r *configRun) checkSpace(ctx context.Context) error {
-	shared := &databaseRun{DatabaseOptions: DatabaseOptions{Free: r.Free, Logger: r.Logger}}
-	return shared.checkSpace(ctx, Need(r.earlier, 0))
-}
+// prepare compares the free bytes with the last good set and a quarter.
+func (r *configRun) prepare(ctx context.Context) error { return r.hasRoom(ctx, Need(r.earlier, 0)) }
 
-func (r *configRun) write(ctx context.Context) (catalog.Set, error) {
-	if err := r.writeRecover(ctx); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("begun")
-	if err := r.stage("pack", func() error { return r.pack(ctx) }); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("packed")
-	if err := r.stage("read back", func() error { return r.readBack(ctx) }); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("read back")
-	r.describe()
-	if err := r.judge(ctx); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("judged")
-	set, err := r.draft.Publish(ctx, r.manifest)
-	if err != nil {
-		return catalog.Set{}, fmt.Errorf("publish set: %w", err)
-	}
-	r.Step("published")
-	return set, nil
-}
+func (r *configRun) measure(m *catalog.Manifest) guard.Measures { return contentMeasures(m) }
 
-// pack writes the archive, then the index of what came into it.
-func (r *configRun) pack(ctx context.Context) (err error) {
+func (r *configRun) stage() string { return "pack" }
+
+// fill writes the archive, then the index of what came into it.
+func (r *configRun) fill(ctx context.Context) (err error) {
 	sealing := r.Seal
 	sealing.Jobs = 1
 	meter := newMeter(func(done int64) { r.Progress("pack", done, 0) })
@@ -201,6 +118,7 @@ func (r *configRun) pack(ctx context.Context) (err error) {
 		}
 		return index.Close()
 	})
+	r.Step("packed")
 	return err
 }
 
@@ -221,17 +139,7 @@ func (r *configRun) readBack(ctx context.Context) error {
 	if err := r.archive.ReadBack(ctx, r.draft, r.Readback, nil, compare); err != nil {
 		return err
 	}
-	if err := r.index.ReadBack(ctx, r.draft, r.Readback, nil, nil); err != nil {
-		return err
-	}
-	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil, nil)
-}
-
-func (r *configRun) stage(name string, f func() error) error {
-	start := time.Now()
-	err := f()
-	r.stages = append(r.stages, catalog.Stage{Name: name, Seconds: time.Since(start).Seconds()})
-	return err
+	return r.index.ReadBack(ctx, r.draft, r.Readback, nil, nil)
 }
 
 // describe fills in what the manifest says, and what is said to the operator: the same, but with names.
@@ -243,9 +151,8 @@ func (r *configRun) describe() {
 	if r.Release != (Release{}) {
 		m.Source = &catalog.Source{ReleaseDir: r.Release.Dir, GitRevision: r.Release.Revision}
 	}
-	shared := DatabaseOptions{Seal: r.Seal}
-	m.Encryption = shared.encryption()
-	sealed := m.Encryption != nil
+	m.Encryption = r.encryption()
+	sealed := r.sealed()
 	m.Warnings = slices.Clone(r.warnings)
 	if !r.Guessed {
 		r.warn(sealed, "is not there", p.Missing)
@@ -268,17 +175,4 @@ func (r *configRun) warn(sealed bool, what string, paths []string) {
 			r.manifest.Warnings = append(r.manifest.Warnings, path+" "+what)
 		}
 	}
-}
-
-// judge marks the draft as suspect when it holds much less than the sets before it.
-func (r *configRun) judge(ctx context.Context) error {
-	return judge(ctx, r.draft, r.Shrink, r.earlier, &r.manifest, contentMeasures)
-}
-
-// contentMeasures is what a set of files holds.
-func contentMeasures(m *catalog.Manifest) guard.Measures {
-	if m.Contents == nil {
-		return guard.Measures{}
-	}
-	return guard.Measures{{Unit: guard.Files}: m.Contents.Files, {Unit: guard.Bytes}: m.Contents.Bytes}
 }

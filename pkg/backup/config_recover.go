@@ -1,20 +1,13 @@
 package backup
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"text/template"
 
-	"github.com/bmad-forge/forgectl/pkg/artifact"
-	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
-	"github.com/bmad-forge/forgectl/pkg/seal"
 )
 
-// configRecoverTemplate is RECOVER.md of a config set. It names no file of the host: it is not sealed. A test runs the
-// commands between the fences as they stand.
-var configRecoverTemplate = template.Must(template.New(configset.RecoverName).Parse(`# Recovering configuration files without forgectl
+// configPage is RECOVER.md of a config set. It names no file of the host: it is not sealed.
+var configPage = template.Must(template.New(configset.RecoverName).Parse(`# Recovering configuration files without forgectl
 
 This directory is one backup of the configuration files of a host, taken as set {{.ID}}. They hold
 passwords: unpack them where nobody else can read.
@@ -28,15 +21,7 @@ Run the blocks in this order, in this directory. As root files get their owners 
 ` + "```sh" + `
 sha256sum --check --strict SHA256SUMS
 ` + "```" + `
-{{if .Signer}}
-   And is it what was signed? This needs gpg and the public key {{.Signer}}
-   from a place that you trust, not from beside this file: gpg --import it, and compare the fingerprint that gpg prints.
-   Without that key nothing says who wrote this: leave the block out, and think before you go on.
-
-` + "```sh" + `
-gpg --verify SHA256SUMS.sig SHA256SUMS
-` + "```" + `
-{{end}}
+` + recoverSigned + `
 2. What is in it?
 
 ` + "```sh" + `
@@ -46,7 +31,7 @@ gpg --verify SHA256SUMS.sig SHA256SUMS
 3. Name a directory that does not exist yet, and unpack it there. Names are relative to /.
 
 ` + "```sh" + `
-TO="${TO:-/root/{{.NewName}}}"
+TO="${TO:-/root/recovered-{{.ID}}}"
 (
   set -e
   umask 077
@@ -66,18 +51,6 @@ TO="${TO:-/root/{{.NewName}}}"
    cp --archive "$TO/etc/FILE" /etc/FILE
 `))
 
-func (r *configRun) writeRecover(ctx context.Context) error {
-	sealed := len(r.Seal.Recipients) > 0
-	text := recoverText{
-		ID: string(r.draft.ID()), NewName: "recovered-" + string(r.draft.ID()), Sealed: sealed, Suffix: seal.Suffix(sealed),
-	}
-	if r.Signer != nil {
-		text.Signer = r.Signer.Fingerprint()
-	}
-	blob, err := r.draft.Put(ctx, configset.RecoverName, func(w io.Writer) error { return configRecoverTemplate.Execute(w, text) })
-	if err != nil {
-		return fmt.Errorf("write to repository: %w", err)
-	}
-	r.recovery = artifact.Written{Artifact: catalog.Artifact{Name: blob.Name, Bytes: blob.Bytes, SHA256: blob.SHA256}}
-	return nil
+func (r *configRun) recovery() (*template.Template, any) {
+	return configPage, newRecoverText(&r.setRun, r.Sealing)
 }

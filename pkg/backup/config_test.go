@@ -46,7 +46,7 @@ func etc(t testing.TB) string {
 }
 
 func configOptions(c *catalog.Catalog, paths ...string) backup.ConfigOptions {
-	return backup.ConfigOptions{Paths: paths, Catalog: c, AllowPlain: true}
+	return backup.ConfigOptions{SetOptions: backup.SetOptions{Catalog: c}, Paths: paths, AllowPlain: true}
 }
 
 // backUpConfig makes a set that must be good.

@@ -5,5 +5,8 @@
 // then nothing of it can be seen; when anything fails, nothing of it remains.
 // What the database role could not see is named in the set (Manifest.Incomplete).
 //
+// set.go is what every kind goes through; database.go, media.go and config.go fill in what is particular to theirs, and
+// full.go makes a set that refers to others.
+//
 // The caller holds the write lock of the group and runs one operation at a time.
 package backup

@@ -33,14 +33,11 @@ func ExampleDatabase() {
 	}
 	runner := proc.System{Environ: os.Environ()}
 	result, err := backup.Database(ctx, backup.DatabaseOptions{
-		Endpoint:      database,
-		Catalog:       catalog.New(place, catalog.Options{}),
-		Finder:        postgres.ToolFinder{Runner: runner, Path: os.Getenv("PATH")},
-		Runner:        runner,
-		Seal:          seal.Options{Recipients: recipients},
-		RequireSealed: true,
-		Free:          place.Free,
-		Release:       backup.FindRelease("/var/www/bmad-forge"),
+		SetOptions: backup.SetOptions{Catalog: catalog.New(place, catalog.Options{}), Free: place.Free, Release: backup.FindRelease("/var/www/bmad-forge")},
+		Sealing:    backup.Sealing{Seal: seal.Options{Recipients: recipients}, RequireSealed: true},
+		Endpoint:   database,
+		Finder:     postgres.ToolFinder{Runner: runner, Path: os.Getenv("PATH")},
+		Runner:     runner,
 	})
 	if err != nil {
 		log.Fatal(err)

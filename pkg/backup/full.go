@@ -57,23 +57,18 @@ func (e *FullError) Error() string {
 // same, unless ctx has ended, and the error is a *FullError.
 func Full(ctx context.Context, o FullOptions) (Result, error) {
 	o = o.withDefaults()
-	run := &fullRun{FullOptions: o}
-	removed, err := o.Catalog.Sweep(ctx, run.group())
+	to := SetOptions{Catalog: o.Catalog, Signer: o.Signer, Logger: o.Logger, Step: o.Step}.withDefaults()
+	o.Logger, o.Step = to.Logger, to.Step
+	run := &fullRun{FullOptions: o, setRun: setRun{to: to, group: catalog.Group{Kind: catalog.KindFull}}}
+	removed, err := to.sweep(ctx, run.group)
 	if err != nil {
-		return Result{}, fmt.Errorf("clean up after earlier runs: %w", err)
+		return Result{}, err
 	}
-	if run.draft, err = o.Catalog.Begin(ctx, run.group()); err != nil {
-		return Result{}, fmt.Errorf("start set: %w", err)
-	}
-	run.draft.SignWith(o.Signer)
-	set, err := run.do(ctx)
+	set, err := run.inDraft(ctx, func() (catalog.Set, error) { return run.do(ctx) })
 	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx) // what broke then, broke because of it
-		}
-		return Result{Removed: removed}, errors.Join(err, run.draft.Discard(context.WithoutCancel(ctx)))
+		return Result{Removed: removed}, err
 	}
-	return Result{Set: set, Warnings: append(run.draft.Warnings, run.warnings...), Removed: removed}, nil
+	return Result{Set: set, Warnings: run.warnings, Removed: removed}, nil
 }
 
 func (o FullOptions) withDefaults() FullOptions {
@@ -83,23 +78,14 @@ func (o FullOptions) withDefaults() FullOptions {
 	if o.Hold == nil {
 		o.Hold = func(context.Context, ...catalog.Group) (func(), error) { return func() {}, nil }
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Step == nil {
-		o.Step = func(string) {}
-	}
 	return o
 }
 
 type fullRun struct {
 	FullOptions
-	draft    *catalog.Draft
-	made     []catalog.Set
-	warnings []string
+	setRun
+	made []catalog.Set
 }
-
-func (r *fullRun) group() catalog.Group { return catalog.Group{Kind: catalog.KindFull} }
 
 func (r *fullRun) do(ctx context.Context) (catalog.Set, error) {
 	before := r.Release()
@@ -117,16 +103,12 @@ func (r *fullRun) do(ctx context.Context) (catalog.Set, error) {
 	if err := r.stillThere(ctx); err != nil {
 		return catalog.Set{}, err
 	}
-	if err := r.writeRecover(ctx); err != nil {
+	if err := r.putRecover(ctx, r.recovery); err != nil {
 		return catalog.Set{}, err
 	}
 	r.Step("referred")
-	set, err := r.draft.Publish(ctx, r.manifest(before))
-	if err != nil {
-		return catalog.Set{}, fmt.Errorf("publish set: %w", err)
-	}
-	r.Step("published")
-	return set, nil
+	r.describe(before)
+	return r.publish(ctx)
 }
 
 func (r *fullRun) makeParts(ctx context.Context) error {
@@ -173,7 +155,7 @@ func (r *fullRun) stillThere(ctx context.Context) error {
 	return nil
 }
 
-func (r *fullRun) manifest(release Release) catalog.Manifest {
+func (r *fullRun) describe(release Release) {
 	m := catalog.Manifest{
 		Source:        &catalog.Source{ReleaseDir: release.Dir, GitRevision: release.Revision},
 		Warnings:      append(append([]string{}, r.Without...), r.warnings...),
@@ -193,7 +175,7 @@ func (r *fullRun) manifest(release Release) catalog.Manifest {
 			}
 		}
 	}
-	return m
+	r.manifest = m
 }
 
 func names(sets []catalog.Set) []string {

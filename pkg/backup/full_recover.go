@@ -1,18 +1,15 @@
 package backup
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"text/template"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 )
 
-// fullRecoverTemplate is RECOVER.md of a full set: which sets belong together,
+// fullPage is RECOVER.md of a full set: which sets belong together,
 // and in which order they come back. How each is opened stands beside it.
-var fullRecoverTemplate = template.Must(template.New(dumpset.RecoverName).Parse(`# Recovering full set {{.ID}} without forgectl
+var fullPage = template.Must(template.New(dumpset.RecoverName).Parse(`# Recovering full set {{.ID}} without forgectl
 
 This directory holds no data of its own. It says which sets are one recovery point; they lie in the same repository,
 and each has a RECOVER.md that says how to open it with stock tools.
@@ -40,7 +37,7 @@ type recoverPart struct{ Sum, Dir, What string }
 // recoveryOrder is that of a restore: the configuration first, the database last.
 var recoveryOrder = []catalog.Kind{catalog.KindConfig, catalog.KindMedia, catalog.KindDatabase}
 
-func (r *fullRun) writeRecover(ctx context.Context) error {
+func (r *fullRun) recovery() (*template.Template, any) {
 	what := map[catalog.Kind]string{catalog.KindConfig: "configuration files of the host", catalog.KindMedia: "uploaded files", catalog.KindDatabase: "the database"}
 	var parts []recoverPart
 	for _, kind := range recoveryOrder {
@@ -50,14 +47,8 @@ func (r *fullRun) writeRecover(ctx context.Context) error {
 			}
 		}
 	}
-	_, err := r.draft.Put(ctx, dumpset.RecoverName, func(w io.Writer) error {
-		return fullRecoverTemplate.Execute(w, struct {
-			ID    catalog.ID
-			Parts []recoverPart
-		}{r.draft.ID(), parts})
-	})
-	if err != nil {
-		return fmt.Errorf("write to repository: %w", err)
-	}
-	return nil
+	return fullPage, struct {
+		ID    catalog.ID
+		Parts []recoverPart
+	}{r.draft.ID(), parts}
 }

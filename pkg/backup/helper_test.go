@@ -87,7 +87,7 @@ func files(t testing.TB, dir string) []string {
 // options are those of an ordinary run.
 func options(e *postgres.Endpoint, c *catalog.Catalog) backup.DatabaseOptions {
 	runner := scratchtest.Runner()
-	return backup.DatabaseOptions{Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}}
+	return backup.DatabaseOptions{SetOptions: backup.SetOptions{Catalog: c}, Endpoint: e, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}}
 }
 
 func group(e *postgres.Endpoint) catalog.Group {

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/guard"
 	"github.com/bmad-forge/forgectl/pkg/media"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 )
@@ -26,27 +25,18 @@ const latestName = "latest"
 
 // MediaOptions say which tree to back up, where to, and how.
 type MediaOptions struct {
-	Source  string // the directory
-	Catalog *catalog.Catalog
-	Signer  catalog.Signer // nil: the set is not signed
+	SetOptions
+	Source string // the directory
 
 	Exclude  media.Patterns
 	Checksum bool // read every file, and compare contents
 	Copy     bool // also where there are no hard links: every set then holds every file
 	Jobs     int  // at once; 0: as many as cores
 	Level    seal.Level
-	Release  Release // facts about the application, for the manifest
-	Shrink   int     // a set that lost more than so many percent is suspect; 0: none is
 
 	// Damaged is what verifies found damaged in the tree of a set that has failed; all says that there is more than that.
 	// nil: what its checks say.
 	Damaged func(catalog.Set) (paths []string, all bool)
-	// Free returns the free bytes of the repository, an error when nobody knows; nil: not asked.
-	Free     func(context.Context) (int64, error)
-	Progress Progress
-	Logger   *slog.Logger
-	// Step, if set, is called at named points, for tests that interfere there; from several goroutines.
-	Step func(name string)
 }
 
 // MediaResult is a published set, and how much of it is new.
@@ -59,16 +49,15 @@ type MediaResult struct {
 // mediaRun is one attempt.
 type mediaRun struct {
 	MediaOptions
-	group    catalog.Group
-	draft    *catalog.Draft
-	earlier  []catalog.Set
+	setRun
 	previous catalog.Set // zero: none
 	index    artifact.Written
-	recovery artifact.Written // RECOVER.md
 	report   media.Report
-	manifest catalog.Manifest
-	warnings []string
-	stages   []catalog.Stage
+}
+
+func newMediaRun(o MediaOptions) *mediaRun {
+	o = o.withDefaults()
+	return &mediaRun{MediaOptions: o, setRun: setRun{to: o.SetOptions, group: catalog.Group{Kind: catalog.KindMedia}}}
 }
 
 // Media backs up a tree of files. Errors that callers tell apart: *SpaceError, ErrNoTree, media.ErrNoLinks,
@@ -78,43 +67,25 @@ type mediaRun struct {
 // is read back. Files of the tree are hashed while they are read from the source, and are not read back: that is what
 // verify does.
 func Media(ctx context.Context, o MediaOptions) (MediaResult, error) {
-	r := &mediaRun{MediaOptions: o.withDefaults(), group: catalog.Group{Kind: catalog.KindMedia}}
-	removed, err := r.Catalog.Sweep(ctx, r.group)
+	r := newMediaRun(o)
+	removed, err := r.sweep(ctx, r.group)
 	if err != nil {
-		return MediaResult{}, fmt.Errorf("clean up after earlier runs: %w", err)
+		return MediaResult{}, err
 	}
-	result := MediaResult{Result: Result{Removed: removed}}
-	if r.earlier, err = r.Catalog.List(ctx, r.group); err != nil {
-		return result, fmt.Errorf("list earlier sets: %w", err)
-	}
-	if err := r.choosePrevious(ctx); err != nil {
-		return result, err
-	}
-	if err := r.preflight(ctx); err != nil {
-		return result, err
-	}
-	if r.draft, err = r.Catalog.Begin(ctx, r.group); err != nil {
-		return result, fmt.Errorf("start set: %w", err)
-	}
-	r.draft.SignWith(r.Signer)
-	r.warnings = append(r.warnings, r.draft.Warnings...)
-	set, err := r.write(ctx)
+	written, err := r.write(ctx, r)
+	written.Removed = removed
 	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx) // what broke then, broke because of it
-		}
-		return result, errors.Join(err, r.draft.Discard(context.WithoutCancel(ctx)))
+		return MediaResult{Result: written}, err
 	}
-	r.pointLatest(set)
-	result.Set, result.Warnings, result.Stages = set, r.warnings, r.stages
-	result.Report, result.Previous = r.report, r.previous.Ref
-	return result, nil
+	r.pointLatest(written.Set)
+	written.Warnings = r.warnings
+	return MediaResult{Result: written, Report: r.report, Previous: r.previous.Ref}, nil
 }
 
 // MediaTrial says what Media would do, and writes nothing: of the result there are the report, without hashes and hard
 // links within the tree, and the previous set.
 func MediaTrial(ctx context.Context, o MediaOptions) (MediaResult, error) {
-	r := &mediaRun{MediaOptions: o.withDefaults(), group: catalog.Group{Kind: catalog.KindMedia}}
+	r := newMediaRun(o)
 	var err error
 	if r.earlier, err = r.Catalog.List(ctx, r.group); err != nil {
 		return MediaResult{}, fmt.Errorf("list earlier sets: %w", err)
@@ -139,18 +110,10 @@ func (o MediaOptions) withDefaults() MediaOptions {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
-	if o.Progress == nil {
-		o.Progress = func(string, int64, int64) {}
-	}
 	if o.Damaged == nil {
 		o.Damaged = catalog.Set.Damaged
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Step == nil {
-		o.Step = func(string) {}
-	}
+	o.SetOptions = o.SetOptions.withDefaults()
 	return o
 }
 
@@ -194,9 +157,13 @@ func indexOf(m *catalog.Manifest) (catalog.Artifact, bool) {
 	return m.Artifacts[i], true
 }
 
-// preflight compares the free space with what the set will need. Of the first one that is the whole tree, which is
-// measured. How much of a later one is new nobody knows before; it needs its directories and its index.
-func (r *mediaRun) preflight(ctx context.Context) error {
+// prepare finds the set to share files with, and compares the free space with what the set will need. Of the first one
+// that is the whole tree, which is measured. How much of a later one is new nobody knows before; it needs its directories
+// and its index.
+func (r *mediaRun) prepare(ctx context.Context) error {
+	if err := r.choosePrevious(ctx); err != nil {
+		return err
+	}
 	if r.Free == nil {
 		return nil
 	}
@@ -212,44 +179,15 @@ func (r *mediaRun) preflight(ctx context.Context) error {
 		}
 		need = report.Bytes
 	}
-	free, err := r.Free(ctx)
-	if err != nil {
-		r.Logger.Info("free space of the repository is unknown", "error", err)
-		return nil
-	}
-	if free < need {
-		return &SpaceError{Need: need, Free: free}
-	}
-	return nil
+	return r.hasRoom(ctx, need)
 }
 
-func (r *mediaRun) write(ctx context.Context) (catalog.Set, error) {
-	if err := r.writeRecover(ctx); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("begun")
-	if err := r.stage("copy", func() error { return r.snapshot(ctx) }); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("indexed")
-	if err := r.stage("read back", func() error { return r.readBack(ctx) }); err != nil {
-		return catalog.Set{}, err
-	}
-	r.Step("read back")
-	r.describe()
-	if err := judge(ctx, r.draft, r.Shrink, r.earlier, &r.manifest, contentMeasures); err != nil {
-		return catalog.Set{}, err
-	}
-	set, err := r.draft.Publish(ctx, r.manifest)
-	if err != nil {
-		return catalog.Set{}, fmt.Errorf("publish set: %w", err)
-	}
-	r.Step("published")
-	return set, nil
-}
+func (r *mediaRun) measure(m *catalog.Manifest) guard.Measures { return contentMeasures(m) }
 
-// snapshot writes tree and index, in one stream.
-func (r *mediaRun) snapshot(ctx context.Context) (err error) {
+func (r *mediaRun) stage() string { return "copy" }
+
+// fill writes tree and index, in one stream.
+func (r *mediaRun) fill(ctx context.Context) (err error) {
 	dir, ok := r.draft.Path()
 	if !ok {
 		return ErrNoTree
@@ -280,6 +218,7 @@ func (r *mediaRun) snapshot(ctx context.Context) (err error) {
 		}
 		return index.Close()
 	})
+	r.Step("indexed")
 	return err
 }
 
@@ -304,18 +243,7 @@ func (r *mediaRun) openPrevious(ctx context.Context) (*media.Previous, func(), e
 
 // readBack proves the index, which the tree is worth little without.
 func (r *mediaRun) readBack(ctx context.Context) error {
-	err := r.index.ReadBack(ctx, r.draft, catalog.ReadbackDecode, nil, nil)
-	if err != nil {
-		return err
-	}
-	return r.recovery.ReadBack(ctx, r.draft, catalog.ReadbackHash, nil, nil)
-}
-
-func (r *mediaRun) stage(name string, f func() error) error {
-	start := time.Now()
-	err := f()
-	r.stages = append(r.stages, catalog.Stage{Name: name, Seconds: time.Since(start).Seconds()})
-	return err
+	return r.index.ReadBack(ctx, r.draft, catalog.ReadbackDecode, nil, nil)
 }
 
 // describe fills in what the manifest says of the run.

@@ -1,18 +1,13 @@
 package backup
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"text/template"
 
-	"github.com/bmad-forge/forgectl/pkg/artifact"
-	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 )
 
-// mediaRecoverTemplate is RECOVER.md of a media set. A test runs the commands between the fences as they stand.
-var mediaRecoverTemplate = template.Must(template.New(dumpset.RecoverName).Parse(`# Recovering the media files without forgectl
+// mediaPage is RECOVER.md of a media set.
+var mediaPage = template.Must(template.New(dumpset.RecoverName).Parse(`# Recovering the media files without forgectl
 
 This directory is one backup of the media files, taken as set {{.ID}}. The files lie in tree/, as they are: nothing is
 packed or sealed. index.jsonl.zst lists them with their hashes, one JSON object a line.
@@ -51,15 +46,6 @@ cp --archive --no-target-directory tree "$NEW"
    Or, into a directory that has something already: rsync -aHAX tree/ "$NEW/". Or single files: cp --archive tree/PATH .
 `))
 
-func (r *mediaRun) writeRecover(ctx context.Context) error {
-	text := struct{ ID, Signer string }{ID: string(r.draft.ID())}
-	if r.Signer != nil {
-		text.Signer = r.Signer.Fingerprint()
-	}
-	blob, err := r.draft.Put(ctx, dumpset.RecoverName, func(w io.Writer) error { return mediaRecoverTemplate.Execute(w, text) })
-	if err != nil {
-		return fmt.Errorf("write to repository: %w", err)
-	}
-	r.recovery = artifact.Written{Artifact: catalog.Artifact{Name: blob.Name, Bytes: blob.Bytes, SHA256: blob.SHA256}}
-	return nil
+func (r *mediaRun) recovery() (*template.Template, any) {
+	return mediaPage, newRecoverText(&r.setRun, Sealing{})
 }

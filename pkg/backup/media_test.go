@@ -53,7 +53,7 @@ func TestMedia(t *testing.T) {
 	source := mediaSource(t)
 	c, dir := repository(t)
 	var stages []string
-	o := backup.MediaOptions{Source: source, Catalog: c, Progress: func(stage string, _, _ int64) { stages = append(stages, stage) }}
+	o := backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c, Progress: func(stage string, _, _ int64) { stages = append(stages, stage) }}, Source: source}
 	one, err := backup.Media(t.Context(), o)
 	must(t, err)
 	archivetest.Same(t, source, treeOf(dir, one.Set))
@@ -82,7 +82,7 @@ func TestMedia(t *testing.T) {
 func TestMediaShrinks(t *testing.T) {
 	source := mediaSource(t)
 	c, _ := repository(t)
-	o := backup.MediaOptions{Source: source, Catalog: c, Shrink: 50}
+	o := backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c, Shrink: 50}, Source: source}
 	_, err := backup.Media(t.Context(), o)
 	must(t, err)
 	must(t, os.RemoveAll(filepath.Join(source, "docs")))
@@ -109,7 +109,7 @@ func TestMediaIncomplete(t *testing.T) {
 	})
 	c, dir := repository(t)
 	for range 2 {
-		r, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, Catalog: c})
+		r, err := backup.Media(t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source})
 		must(t, err)
 		want := []string{"docs/3: permission denied", "docs/5/file.pdf: permission denied"}
 		if got := r.Set.Manifest.Incomplete; len(got) != 2 || !contains(got, want...) {
@@ -160,7 +160,7 @@ func asNobody(t *testing.T) {
 func TestMediaPreviousIndex(t *testing.T) {
 	source := mediaSource(t)
 	c, dir := repository(t)
-	o := backup.MediaOptions{Source: source, Catalog: c}
+	o := backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source}
 	one, err := backup.Media(t.Context(), o)
 	must(t, err)
 	two, err := backup.Media(t.Context(), o)
@@ -183,7 +183,7 @@ func TestMediaPreviousIndex(t *testing.T) {
 func TestMediaDamaged(t *testing.T) {
 	source := mediaSource(t)
 	c, dir := repository(t)
-	o := backup.MediaOptions{Source: source, Catalog: c}
+	o := backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source}
 	one, err := backup.Media(t.Context(), o)
 	must(t, err)
 	const damaged = "docs/7/file.pdf"
@@ -223,13 +223,13 @@ func backUpMediaAndDie(spec string) {
 		panic(err)
 	}
 	_, err = backup.Media(context.Background(), backup.MediaOptions{
-		Source: part[2], Catalog: catalog.New(s, catalog.Options{}),
-		Step: func(name string) {
+		SetOptions: backup.SetOptions{Catalog: catalog.New(s, catalog.Options{}), Step: func(name string) {
 			if name == part[0] {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}
-		},
+		}},
+		Source: part[2],
 	})
 	fmt.Println("ended", err)
 	os.Exit(1)
@@ -245,7 +245,7 @@ func TestMediaKilled(t *testing.T) {
 	kills := append([]string{"-", "-", "-"}, mediaSteps...)
 	for _, step := range kills {
 		c, dir := repository(t)
-		_, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, Catalog: c})
+		_, err := backup.Media(t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source})
 		must(t, err)
 		writeMedia(t, source, "changes", step)
 		cmd := exec.Command("/proc/self/exe")
@@ -273,7 +273,7 @@ func TestMediaKilled(t *testing.T) {
 			}
 		}
 		next := catalog.New(storeOf(t, dir), catalog.Options{Now: func() time.Time { return time.Now().Add(time.Minute) }})
-		r, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, Catalog: next})
+		r, err := backup.Media(t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: next}, Source: source})
 		must(t, err)
 		if left := step != "published" && step != "latest"; step != "-" && left != (len(r.Removed) == 1) {
 			t.Errorf("%s: the next run removed %q", step, r.Removed)
@@ -294,7 +294,7 @@ func TestMediaRepositoryFull(t *testing.T) {
 	dir := t.TempDir()
 	disk := storetest.Mount(t, dir, 4<<20)
 	c := repositoryIn(t, dir)
-	o := backup.MediaOptions{Source: source, Catalog: c}
+	o := backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source}
 	disk.Fill(1 << 20)
 	_, err := backup.Media(t.Context(), o)
 	if !errors.Is(err, syscall.ENOSPC) {
@@ -331,16 +331,19 @@ func TestMediaSourceGone(t *testing.T) {
 	disk := storetest.Mount(t, source, 1<<20)
 	writeMedia(t, source, "a", "x")
 	c, dir := repository(t)
-	_, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, Catalog: c, Step: func(step string) {
-		if step == "copied" {
-			disk.Unmount()
-		}
-	}})
+	_, err := backup.Media(t.Context(), backup.MediaOptions{
+		SetOptions: backup.SetOptions{Catalog: c, Step: func(step string) {
+			if step == "copied" {
+				disk.Unmount()
+			}
+		}},
+		Source: source,
+	})
 	if !errors.Is(err, media.ErrGone) {
 		t.Error(err)
 	}
 	nothingLeft(t, dir)
-	_, err = backup.Media(t.Context(), backup.MediaOptions{Source: source + "/none", Catalog: c})
+	_, err = backup.Media(t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source + "/none"})
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
@@ -351,7 +354,7 @@ func TestMediaSourceGone(t *testing.T) {
 func TestMediaRecover(t *testing.T) {
 	source := mediaSource(t)
 	c, dir := repository(t)
-	r, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, Catalog: c})
+	r, err := backup.Media(t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: source})
 	must(t, err)
 	set := filepath.Join(dir, r.Set.Dir())
 	text, err := os.ReadFile(filepath.Join(set, "RECOVER.md"))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -15,9 +14,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 )
-
-// ErrPlain means that sealing is required and nobody is named to seal to.
-var ErrPlain = errors.New("encryption is required, but there is no recipient")
 
 // SpaceError means that a set will hardly fit.
 type SpaceError struct {
@@ -28,42 +24,17 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("repository has %d MB free, the set needs about %d MB", e.Free>>20, e.Need>>20)
 }
 
-// checkLevels stops a run that would prove less than somebody meant it to.
-func (o DatabaseOptions) checkLevels() error {
+// check stops a run that would prove less than somebody meant it to.
+func (o DatabaseOptions) check() error {
 	switch o.Fingerprint {
 	case catalog.FingerprintNone, catalog.FingerprintCounts, catalog.FingerprintFull:
-	default:
-		return fmt.Errorf("unknown fingerprint level %q", o.Fingerprint)
+		return o.Sealing.check()
 	}
-	switch o.Readback {
-	case catalog.ReadbackHash, catalog.ReadbackDecode:
-		return nil
-	}
-	return fmt.Errorf("unknown read-back level %q", o.Readback)
+	return fmt.Errorf("unknown fingerprint level %q", o.Fingerprint)
 }
 
-// checkRecipients stops a run that could not be opened by all who should.
-func (o DatabaseOptions) checkRecipients() error {
-	if len(o.Seal.Recipients) == 0 {
-		if o.RequireSealed {
-			return ErrPlain
-		}
-		return nil
-	}
-	now := time.Now
-	if o.Seal.Now != nil {
-		now = o.Seal.Now
-	}
-	for _, k := range o.Seal.Recipients {
-		if err := k.CanEncrypt(now()); err != nil {
-			return fmt.Errorf("check recipient: %w", err)
-		}
-	}
-	return nil
-}
-
-// preflight finds the programs that fit the server, and room for the set.
-func (r *databaseRun) preflight(ctx context.Context) error {
+// prepare finds the programs that fit the server, and room for the set.
+func (r *databaseRun) prepare(ctx context.Context) error {
 	conn, err := r.Endpoint.Connect(ctx)
 	if err != nil {
 		return err
@@ -79,12 +50,8 @@ func (r *databaseRun) preflight(ctx context.Context) error {
 	}
 	r.Logger.Info("chosen", "pg_dump", tools.Path("pg_dump"), "version", tools.Version.String(), "server", server.Version.String())
 	r.dumper = pgdump.Dumper{Endpoint: r.Endpoint, Tools: tools, Runner: r.Runner, Logger: r.Logger}
-	sets, err := r.Catalog.List(ctx, r.group)
-	if err != nil {
-		return fmt.Errorf("list earlier sets: %w", err)
-	}
-	r.earlier, r.expected = sets, dataBytes(sets)
-	return r.checkSpace(ctx, Need(sets, server.DatabaseBytes))
+	r.expected = dataBytes(r.earlier)
+	return r.hasRoom(ctx, Need(r.earlier, server.DatabaseBytes))
 }
 
 // dataBytes is how much the data archive of the last good set held, 0 without one.
@@ -114,22 +81,6 @@ func Need(sets []catalog.Set, databaseBytes int64) int64 {
 		}
 	}
 	return need
-}
-
-// checkSpace compares the free bytes with what the set will need.
-func (r *databaseRun) checkSpace(ctx context.Context, need int64) error {
-	if r.Free == nil {
-		return nil
-	}
-	free, err := r.Free(ctx)
-	if err != nil {
-		r.Logger.Info("free space of the repository is unknown", "error", err)
-		return nil
-	}
-	if free < need {
-		return &SpaceError{Need: need, Free: free}
-	}
-	return nil
 }
 
 // source is what the manifest says of the server and the application.

@@ -36,7 +36,7 @@ func configured(t testing.TB) (etc, copied string, o restore.ConfigOptions, repo
 	}
 	must(t, os.Mkdir(repository, 0o700))
 	o = configFrom(t, repository, etc, dir)
-	r, err := backup.Config(t.Context(), backup.ConfigOptions{Paths: []string{etc}, Catalog: o.Catalog, AllowPlain: true})
+	r, err := backup.Config(t.Context(), backup.ConfigOptions{SetOptions: backup.SetOptions{Catalog: o.Catalog}, Paths: []string{etc}, AllowPlain: true})
 	must(t, err)
 	o.Set = r.Set
 	if out, err := exec.CommandContext(t.Context(), "cp", "-a", etc, copied).CombinedOutput(); err != nil {

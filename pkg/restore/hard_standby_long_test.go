@@ -173,12 +173,14 @@ func TestHardStandbyConflict(t *testing.T) {
 			}
 			runner := scratchtest.Runner()
 			o := backup.DatabaseOptions{
-				Endpoint: p.standby(t, name), Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
-				Step: func(step string) {
+				SetOptions: backup.SetOptions{Catalog: c, Step: func(step string) {
 					if step == tt.step {
 						interfere()
 					}
-				},
+				}},
+				Endpoint: p.standby(t, name),
+				Runner:   runner,
+				Finder:   postgres.ToolFinder{Runner: runner},
 			}
 			if tt.step == "" {
 				o.Runner = proctest.Wrapped{Runner: runner, OnStart: func(ctx context.Context, next proc.Runner, cmd proc.Cmd) (proc.Process, error) {

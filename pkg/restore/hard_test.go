@@ -143,8 +143,13 @@ func (h hard) run(t *testing.T, server *scratch.Cluster) {
 	c := catalogtest.Open(t, t.TempDir())
 	runner := scratchtest.Runner()
 	made, err := backup.Database(t.Context(), backup.DatabaseOptions{
-		Endpoint: source, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
-		Split: 1, Jobs: 3, // whatever can be divided is
+		SetOptions:  backup.SetOptions{Catalog: c},
+		Endpoint:    source,
+		Runner:      runner,
+		Finder:      postgres.ToolFinder{Runner: runner},
+		Fingerprint: catalog.FingerprintFull,
+		Split:       1, // whatever can be divided is
+		Jobs:        3,
 	})
 	must(t, err)
 	if m := made.Set.Manifest; !slices.Equal(m.Incomplete, h.said) || len(made.Warnings) > 0 {

@@ -70,8 +70,12 @@ func save(t testing.TB, c *catalog.Catalog, e *postgres.Endpoint, to []*seal.Key
 	t.Helper()
 	runner := scratchtest.Runner()
 	r, err := backup.Database(t.Context(), backup.DatabaseOptions{
-		Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
-		Fingerprint: catalog.FingerprintFull, Seal: seal.Options{Recipients: to},
+		SetOptions:  backup.SetOptions{Catalog: c},
+		Sealing:     backup.Sealing{Seal: seal.Options{Recipients: to}},
+		Endpoint:    e,
+		Runner:      runner,
+		Finder:      postgres.ToolFinder{Runner: runner},
+		Fingerprint: catalog.FingerprintFull,
 	})
 	must(t, err)
 	return r.Set

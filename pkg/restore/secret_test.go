@@ -164,8 +164,11 @@ func TestSecrets(t *testing.T) {
 	said := map[string]string{} // everything that somebody may come to see
 
 	o := backup.DatabaseOptions{
-		Endpoint: endpoint(e.Database(), password), Catalog: c, Runner: run, Finder: heldTools(t, run), Logger: logger,
-		Seal: seal.Options{Recipients: []*seal.Key{public}},
+		SetOptions: backup.SetOptions{Catalog: c, Logger: logger},
+		Sealing:    backup.Sealing{Seal: seal.Options{Recipients: []*seal.Key{public}}},
+		Endpoint:   endpoint(e.Database(), password),
+		Runner:     run,
+		Finder:     heldTools(t, run),
 	}
 	sealed, err := backup.Database(t.Context(), o)
 	must(t, err)

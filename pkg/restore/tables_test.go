@@ -32,8 +32,13 @@ func TestTables(t *testing.T) {
 	public, secret := sealtest.Pair(t, "tables")
 	runner := scratchtest.Runner()
 	saved, err := backup.Database(t.Context(), backup.DatabaseOptions{
-		Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull,
-		Seal: seal.Options{Recipients: []*seal.Key{public}}, Split: 1, // several archives of data
+		SetOptions:  backup.SetOptions{Catalog: c},
+		Sealing:     backup.Sealing{Seal: seal.Options{Recipients: []*seal.Key{public}}},
+		Endpoint:    e,
+		Runner:      runner,
+		Finder:      postgres.ToolFinder{Runner: runner},
+		Fingerprint: catalog.FingerprintFull,
+		Split:       1, // several archives of data
 	})
 	must(t, err)
 	set := saved.Set

@@ -41,7 +41,7 @@ func TestConfig(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := backup.Config(t.Context(), backup.ConfigOptions{Paths: []string{etc}, Catalog: c, AllowPlain: true})
+	r, err := backup.Config(t.Context(), backup.ConfigOptions{SetOptions: backup.SetOptions{Catalog: c}, Paths: []string{etc}, AllowPlain: true})
 	if err != nil {
 		t.Fatal(err)
 	}

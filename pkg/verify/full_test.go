@@ -43,15 +43,15 @@ func fullSet(t testing.TB) (c *catalog.Catalog, dir string, full catalog.Set) {
 	e := scratchtest.Database(t, documents)
 	r, err := backup.Full(t.Context(), backup.FullOptions{Catalog: c, Parts: []backup.FullPart{
 		{Name: "database", Backup: func(ctx context.Context) (catalog.Set, error) {
-			r, err := backup.Database(ctx, backup.DatabaseOptions{Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}})
+			r, err := backup.Database(ctx, backup.DatabaseOptions{SetOptions: backup.SetOptions{Catalog: c}, Endpoint: e, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}})
 			return r.Set, err
 		}},
 		{Name: "media", Backup: func(ctx context.Context) (catalog.Set, error) {
-			r, err := backup.Media(ctx, backup.MediaOptions{Catalog: c, Source: media})
+			r, err := backup.Media(ctx, backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: c}, Source: media})
 			return r.Set, err
 		}},
 		{Name: "config", Backup: func(ctx context.Context) (catalog.Set, error) {
-			r, err := backup.Config(ctx, backup.ConfigOptions{Paths: []string{conf}, Catalog: c, AllowPlain: true})
+			r, err := backup.Config(ctx, backup.ConfigOptions{SetOptions: backup.SetOptions{Catalog: c}, Paths: []string{conf}, AllowPlain: true})
 			return r.Set, err
 		}},
 	}})

@@ -59,7 +59,7 @@ func makeOriginal(t testing.TB) {
 	var public *seal.Key
 	public, original.key = sealtest.Pair(t, "ops")
 	runner := scratchtest.Runner()
-	o := backup.DatabaseOptions{Endpoint: e, Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull}
+	o := backup.DatabaseOptions{SetOptions: backup.SetOptions{Catalog: c}, Endpoint: e, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Fingerprint: catalog.FingerprintFull}
 	r, err := backup.Database(t.Context(), o)
 	must(t, err)
 	original.plain = r.Set.Ref

@@ -54,7 +54,7 @@ func (g *gallery) file(name, text string) {
 func (g *gallery) set() catalog.Set {
 	g.t.Helper()
 	g.now = g.now.Add(24 * time.Hour)
-	r, err := backup.Media(g.t.Context(), backup.MediaOptions{Source: g.source, Catalog: g.catalog})
+	r, err := backup.Media(g.t.Context(), backup.MediaOptions{SetOptions: backup.SetOptions{Catalog: g.catalog}, Source: g.source})
 	must(g.t, err)
 	return r.Set
 }

@@ -70,7 +70,10 @@ func realSet(t testing.TB, sql ...string) dumpset.Reader {
 	t.Helper()
 	c, runner := repository(t), scratchtest.Runner()
 	r, err := backup.Database(t.Context(), backup.DatabaseOptions{
-		Endpoint: scratchtest.Database(t, sql...), Catalog: c, Runner: runner, Finder: postgres.ToolFinder{Runner: runner},
+		SetOptions: backup.SetOptions{Catalog: c},
+		Endpoint:   scratchtest.Database(t, sql...),
+		Runner:     runner,
+		Finder:     postgres.ToolFinder{Runner: runner},
 	})
 	must(t, err)
 	return dumpset.Reader{Catalog: c, Set: r.Set}
