@@ -39,7 +39,11 @@ func (a *App) writeSet(spec job.Spec, group catalog.Group, write func(ctx contex
 				return result{}, err
 			}
 			progress.done()
-			return tell(), nil
+			told := tell()
+			if err := repo.remember(ctx, a.loaded.StateDir, a.Now()); err != nil {
+				run.Log.Info("an unmounted repository may not be noticed", "error", err) // the backup is good
+			}
+			return told, nil
 		},
 	}
 }
