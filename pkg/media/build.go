@@ -2,11 +2,8 @@ package media
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -49,53 +46,57 @@ func (b Building) Run(ctx context.Context) (Built, error) {
 	if b.Found == nil {
 		b.Found = func(Difference) {}
 	}
-	from, err := openRoot(b.From)
+	from, err := openOwnTree(b.From)
 	if err != nil {
 		return Built{}, err
 	}
-	defer func() { _ = unix.Close(from) }()
+	defer from.close()
 	if err := unix.Mkdir(b.To, 0o700); err != nil {
-		return Built{}, fmt.Errorf("make directory %s: %w", b.To, err)
+		return Built{}, onPath("mkdir", b.To, err)
 	}
-	to, err := openRoot(b.To)
+	to, err := openOwnTree(b.To)
 	if err != nil {
 		return Built{}, err
 	}
-	defer func() { _ = unix.Close(to) }()
+	defer to.close()
 	// What the directory above would pass on is nothing that the index knows of.
 	for _, name := range []string{"system.posix_acl_default", "system.posix_acl_access"} {
-		_ = unix.Fremovexattr(to, name)
+		_ = unix.Fremovexattr(to.fd(), name)
 	}
-	r := &building{Building: b, from: from, to: to, first: map[[2]uint64]string{}, made: newBeneath(to)}
-	defer r.made.Close()
+	r := &building{Building: b, from: from, to: to, first: map[inode]string{}, made: to.finder(), dress: newDresser()}
+	r.dress.wary = true
+	defer r.made.close()
 	err = eachBatch(ctx, b.Index, b.Jobs, r.accept, func() (func(context.Context, []Entry) error, func()) {
-		w := &builder{building: r, src: newBeneath(from), dst: newBeneath(to), sha: sha256.New(), buffer: make([]byte, 256<<10)}
-		return w.batch, func() { w.src.Close(); w.dst.Close() }
+		w := &builder{building: r, src: from.finder(), dst: to.finder(), copier: newCopier(ctx, b.Progress, &r.noClones)}
+		return w.batch, func() { w.src.close(); w.dst.close() }
 	})
 	if err == nil {
 		err = r.finish(ctx)
 	}
+	unkept := r.dress.unkept()
+	r.done.Unowned, r.done.Unmarked = unkept.Owners, unkept.Xattrs
 	return r.done, err
 }
 
 // building is one that runs.
 type building struct {
 	Building
-	from, to int
+	from, to *openedTree
 	noClones atomic.Bool
+	dress    *dresser
 
 	// Of the goroutine that reads the index:
-	made  *beneath
+	made  *finder
 	dirs  []Entry // get what they are to be at the end: until then they must be writable
-	first map[[2]uint64]string
-	links []link
+	first map[inode]string
+	links []furtherName
 
 	mu   sync.Mutex
 	done Built
 }
 
-// link is a further name of a file.
-type link struct{ path, first string }
+// furtherName is one more of a file.
+type furtherName struct{ path, first string }
 
 func (r *building) count(f func(*Built)) {
 	r.mu.Lock()
@@ -135,9 +136,9 @@ func (r *building) accept(e *Entry) (bool, error) {
 		return false, nil
 	}
 	if e.Links > 1 {
-		key := [2]uint64{e.Dev, e.Inode}
+		key := inode{e.Dev, e.Inode}
 		if first, known := r.first[key]; known {
-			r.links = append(r.links, link{e.Path, first})
+			r.links = append(r.links, furtherName{e.Path, first})
 			r.count(func(b *Built) {
 				if e.Type == Symlink {
 					b.Symlinks++
@@ -163,36 +164,38 @@ func pathError(what, path string, err error) error {
 // builder is one of the goroutines.
 type builder struct {
 	*building
-	src, dst *beneath
-	sha      hash.Hash
-	buffer   []byte
+	src, dst *finder
+	copier   *copier
 }
 
 func (w *builder) batch(ctx context.Context, batch []Entry) error {
 	for i := range batch {
-		e := &batch[i]
-		make := w.file
-		if e.Type == Symlink {
-			make = w.symlink
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		if err := make(ctx, e); err != nil {
+		e := &batch[i]
+		build := w.file
+		if e.Type == Symlink {
+			build = w.symlink
+		}
+		if err := build(e); err != nil {
 			return pathError("restore", e.Path, err)
 		}
 	}
 	return nil
 }
 
-func (w *builder) symlink(_ context.Context, e *Entry) error {
-	srcDir, srcBase, err := w.src.at(e.Path)
+func (w *builder) symlink(e *Entry) error {
+	dir, name, err := w.src.at(e.Path)
 	var target string
 	if err == nil {
-		target, err = linkTarget(srcDir, srcBase)
+		target, err = readLink(dir, name)
 	}
 	switch {
 	case errors.Is(err, unix.EINVAL):
 		w.report(e, Changed, "is no symbolic link")
 		return nil
-	case absent(err):
+	case gone(err):
 		w.report(e, Missing, "")
 		return nil
 	case err != nil:
@@ -201,32 +204,30 @@ func (w *builder) symlink(_ context.Context, e *Entry) error {
 		w.report(e, Changed, "leads to "+Quote(target)+" instead of "+Quote(e.Target))
 		return nil
 	}
-	dir, base, err := w.dst.at(e.Path)
-	if err == nil {
-		err = unix.Symlinkat(e.Target, dir, base)
+	if dir, name, err = w.dst.at(e.Path); err == nil {
+		err = unix.Symlinkat(e.Target, dir, name)
 	}
 	if err == nil {
-		err = w.dress(e, dir, base)
+		err = w.dress.dress(named(dir, name), e)
 	}
 	w.count(func(b *Built) { b.Symlinks++ })
 	return err
 }
 
-func (w *builder) file(ctx context.Context, e *Entry) error {
-	dir, base, err := w.src.at(e.Path)
+func (w *builder) file(e *Entry) error {
+	dir, name, err := w.src.at(e.Path)
 	var src int
 	if err == nil {
-		src, err = unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		src, err = openFile(dir, name)
 	}
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
+	switch {
+	case errors.Is(err, unix.ELOOP) && dir >= 0, errors.Is(err, unix.ENXIO):
 		w.report(e, Changed, "is no regular file")
 		return nil
-	}
-	if absent(err) {
+	case gone(err):
 		w.report(e, Missing, "")
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return w.unreadable(e, err)
 	}
 	defer func() { _ = unix.Close(src) }()
@@ -238,26 +239,38 @@ func (w *builder) file(ctx context.Context, e *Entry) error {
 		w.report(e, Changed, fmt.Sprintf("%s of %d bytes instead of %s of %d", kindOf(st.Mode), st.Size, File, e.Size))
 		return nil
 	}
-	if dir, base, err = w.dst.at(e.Path); err != nil {
-		return err
-	}
-	dst, err := unix.Openat(dir, base, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	return w.copyTo(e, src, &st)
+}
+
+// copyTo makes the new file, whole and as the index has it, or says that it cannot be.
+func (w *builder) copyTo(e *Entry, src int, st *unix.Stat_t) error {
+	dir, name, err := w.dst.at(e.Path)
 	if err != nil {
 		return err
 	}
-	sum, err := w.fill(ctx, e, src, dst)
-	if closeErr := unix.Close(dst); err == nil {
-		err = closeErr
-	}
+	dst, err := createFile(dir, name)
 	if err != nil {
-		return w.unreadable(e, err)
+		return err
 	}
-	if sum != e.SHA256 {
+	got, _, err := w.copier.fill(src, dst, st, e.Extents)
+	if err == nil && got.sha256 == e.SHA256 {
+		err = w.dress.dress(opened(dst, dir, name), e)
+	}
+	if closing := unix.Close(dst); err == nil {
+		err = closing
+	}
+	var ours *sourceError
+	switch {
+	case errors.As(err, &ours):
+		return w.unreadable(e, ours.err)
+	case err != nil:
+		return err
+	case got.sha256 != e.SHA256:
 		w.report(e, Changed, checksumMismatch)
 		return nil
 	}
 	w.count(func(b *Built) { b.Files++; b.Bytes += e.Size })
-	return w.dress(e, dir, base)
+	return nil
 }
 
 // unreadable makes damage of what the disk lost.
@@ -269,152 +282,10 @@ func (w *builder) unreadable(e *Entry, err error) error {
 	return err
 }
 
-// fill gives a new file its content and returns the hash of it.
-func (w *builder) fill(ctx context.Context, e *Entry, src, dst int) (string, error) {
-	w.sha.Reset()
-	if !w.noClones.Load() && e.Size > 0 {
-		err := unix.IoctlFileClone(dst, src)
-		if err == nil {
-			err = w.copy(ctx, dst, -1, 0, e.Size) // what has been written is what is hashed
-			return hex.EncodeToString(w.sha.Sum(nil)), err
-		}
-		if errors.Is(err, unix.ENOSPC) {
-			return "", err
-		}
-		w.noClones.Store(true)
-	}
-	extents := e.Extents
-	if extents == nil {
-		extents = []Extent{{0, e.Size}}
-	}
-	var at int64
-	for _, x := range extents {
-		err := w.hole(ctx, x.Offset-at)
-		if err == nil {
-			err = w.copy(ctx, src, dst, x.Offset, x.Length)
-		}
-		if err != nil {
-			return "", err
-		}
-		at = x.Offset + x.Length
-	}
-	if err := w.hole(ctx, e.Size-at); err != nil {
-		return "", err
-	}
-	if e.Extents != nil {
-		if err := unix.Ftruncate(dst, e.Size); err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(w.sha.Sum(nil)), nil
-}
-
-// copy hashes a run of a file and writes it to the same place of another; dst -1: nowhere.
-func (w *builder) copy(ctx context.Context, src, dst int, at, length int64) error {
-	for length > 0 {
-		n, err := unix.Pread(src, w.buffer[:min(length, int64(len(w.buffer)))], at)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return nil // shorter than it was: the hash shows it
-		}
-		w.sha.Write(w.buffer[:n])
-		for written := 0; dst >= 0 && written < n; {
-			k, err := unix.Pwrite(dst, w.buffer[written:n], at+int64(written))
-			if err != nil && !errors.Is(err, unix.EINTR) {
-				return err
-			}
-			written += max(k, 0)
-		}
-		at, length = at+int64(n), length-int64(n)
-		w.Progress(int64(n))
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// hole hashes zeros.
-func (w *builder) hole(ctx context.Context, length int64) error {
-	if length == 0 {
-		return nil
-	}
-	clear(w.buffer)
-	for length > 0 {
-		n := min(length, int64(len(w.buffer)))
-		w.sha.Write(w.buffer[:n])
-		length -= n
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// dress gives an object its owner, extended attributes, permissions and time, in the order in which none of them undoes
-// another.
-func (r *building) dress(e *Entry, dir int, base string) error {
-	owned, err := r.own(e, dir, base)
-	if err != nil {
-		return err
-	}
-	if !owned {
-		r.count(func(b *Built) { b.Unowned++ })
-	}
-	for name, value := range e.Xattrs {
-		err := unix.Lsetxattr(named(dir, base), name, value, 0)
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EACCES) {
-			r.count(func(b *Built) { b.Unmarked++ })
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("extended attribute %s: %w", name, err)
-		}
-	}
-	if e.Type != Symlink {
-		mode := e.Mode
-		if !owned && e.Type == File {
-			mode &^= 0o6000 // rights of somebody else
-		}
-		if err := unix.Fchmodat(dir, base, mode, 0); err != nil {
-			return err
-		}
-	}
-	return setMTime(dir, base, e.MTime)
-}
-
-// own gives an object its owner and group, as far as this user may.
-func (r *building) own(e *Entry, dir int, base string) (bool, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return false, err
-	}
-	if st.Uid == e.UID && st.Gid == e.GID {
-		return true, nil
-	}
-	forbidden := func(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) }
-	err := unix.Fchownat(dir, base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
-	if forbidden(err) && st.Gid != e.GID {
-		// An owner may give a file to another group of theirs.
-		if err := unix.Fchownat(dir, base, -1, int(e.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil && !forbidden(err) {
-			return false, err
-		}
-	}
-	if forbidden(err) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // finish makes the further names of files, dresses the directories from the inside out, and syncs.
 func (r *building) finish(ctx context.Context) error {
-	first := newBeneath(r.to)
-	defer first.Close()
+	first := r.to.finder()
+	defer first.close()
 	for _, l := range r.links {
 		oldDir, oldBase, err := first.at(l.first)
 		var dir int
@@ -438,14 +309,14 @@ func (r *building) finish(ctx context.Context) error {
 		}
 		dir, base, err := r.made.at(r.dirs[i].Path)
 		if err == nil {
-			err = r.dress(&r.dirs[i], dir, base)
+			err = r.dress.dress(named(dir, base), &r.dirs[i])
 		}
 		if err != nil {
 			return pathError("restore", r.dirs[i].Path, err)
 		}
 	}
-	if err := unix.Syncfs(r.to); err != nil {
-		return fmt.Errorf("sync %s: %w", r.To, err)
+	if err := unix.Syncfs(r.to.fd()); err != nil {
+		return onPath("sync", r.To, err)
 	}
 	return nil
 }

@@ -1,16 +1,12 @@
 package media
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/maphash"
 	"io"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -60,9 +56,11 @@ type Comparison struct {
 
 	// Contents says whose contents are read and hashed; nil: nobody's. Whoever is not read is judged by size and time.
 	Contents func(path string) bool
-	// Owners compares user and group as well. Live says that the tree is one that is in use: it may hold
+	// Owners compares user and group as well. Unowned, if not nil, accepts another user than that of the index: one that
+	// could not give files away. Live says that the tree is one that is in use: it may hold
 	// anything, and times of directories say nothing.
 	Owners, Live bool
+	Unowned      func(uid uint32) bool
 	// Tolerate, if not nil, says what may be so although the index says otherwise: a mode that is had instead.
 	Tolerate func(e *Entry, mode uint32) bool
 	// Unlinked accepts two files where the index has one with two names: a snapshot has them where there are no hard
@@ -84,6 +82,7 @@ type Compared struct {
 	Hashed      int64 // files whose contents were read
 	HashedBytes int64
 	Differences int64
+	Unowned     int64 // whose owner is another and was accepted
 }
 
 // Run compares. Its error is about the index, which must be strict and whole, or about this host, such as a
@@ -95,12 +94,12 @@ func (c Comparison) Run(ctx context.Context) (Compared, error) {
 	if c.Found == nil {
 		c.Found = func(Difference) {}
 	}
-	root, err := openRoot(c.Dir)
+	root, err := openOwnTree(c.Dir)
 	if err != nil {
 		return Compared{}, err
 	}
-	defer func() { _ = unix.Close(root) }()
-	r := &comparing{Comparison: c, root: root, links: map[[2]uint64]linked{}, xattr: ownerXattr}
+	defer root.close()
+	r := &comparing{Comparison: c, root: root, links: map[inode]linked{}, xattr: ownerXattr}
 	if c.Privileged {
 		r.xattr = keptXattr
 	}
@@ -110,22 +109,16 @@ func (c Comparison) Run(ctx context.Context) (Compared, error) {
 	return r.done, r.extras(ctx)
 }
 
-// ownerXattr are the extended attributes that the owner of a file can set: what only root can set may be
-// missing in a tree that was written by somebody else.
-func ownerXattr(name string) bool {
-	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "system.posix_acl_")
-}
-
 // comparing is a comparison that runs.
 type comparing struct {
 	Comparison
-	root  int
+	root  *openedTree
 	xattr func(name string) bool // is compared
 
 	mu    sync.Mutex
 	done  Compared
 	found int64 // entries that are there
-	links map[[2]uint64]linked
+	links map[inode]linked
 }
 
 // linked is the file in the tree that stands for a source file with several names.
@@ -146,29 +139,34 @@ func (c *comparing) entries(ctx context.Context) error {
 		}
 		return true, nil
 	}, func() (func(context.Context, []Entry) error, func()) {
-		w := &comparer{comparing: c, at: newBeneath(c.root), sha: sha256.New(), buffer: make([]byte, 256<<10)}
-		return w.batch, w.at.Close
+		w := &comparer{comparing: c, at: c.root.finder(), copier: newCopier(ctx, c.Progress, nil), names: make([]byte, 4<<10)}
+		return w.batch, w.at.close
 	})
 }
 
 // comparer is one of the goroutines.
 type comparer struct {
 	*comparing
-	at     *beneath
-	sha    hash.Hash
-	buffer []byte
-	there  int64
+	at      *finder
+	copier  *copier
+	names   []byte // of attributes
+	there   int64
+	unowned int64
 }
 
 func (w *comparer) batch(ctx context.Context, batch []Entry) error {
-	w.there = 0
+	w.there, w.unowned = 0, 0
 	for i := range batch {
-		if err := w.entry(ctx, &batch[i]); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := w.entry(&batch[i]); err != nil {
 			return fmt.Errorf("%s: %w", Quote(batch[i].Path), err)
 		}
 	}
 	w.mu.Lock()
 	w.found += w.there
+	w.done.Unowned += w.unowned
 	w.mu.Unlock()
 	return nil
 }
@@ -180,13 +178,10 @@ func (c *comparing) report(d Difference) {
 	c.Found(d)
 }
 
-func (w *comparer) entry(ctx context.Context, e *Entry) error {
-	dir, base, err := w.at.at(e.Path)
+func (w *comparer) entry(e *Entry) error {
 	var st unix.Stat_t
-	if err == nil {
-		err = unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if absent(err) {
+	dir, name, err := w.at.stat(e.Path, &st)
+	if gone(err) {
 		w.report(Difference{Path: e.Path, Kind: Missing, Bytes: e.Size})
 		return nil
 	}
@@ -194,7 +189,7 @@ func (w *comparer) entry(ctx context.Context, e *Entry) error {
 		return err
 	}
 	w.there++
-	why, err := w.differs(ctx, e, &st, dir, base)
+	why, err := w.differs(e, &st, named(dir, name))
 	if err != nil || why == "" {
 		return err
 	}
@@ -203,7 +198,7 @@ func (w *comparer) entry(ctx context.Context, e *Entry) error {
 }
 
 // differs says in which respect, "" in none.
-func (w *comparer) differs(ctx context.Context, e *Entry, st *unix.Stat_t, dir int, base string) (string, error) {
+func (w *comparer) differs(e *Entry, st *unix.Stat_t, o object) (string, error) {
 	if t := kindOf(st.Mode); t != e.Type {
 		return fmt.Sprintf("%s instead of %s", t, e.Type), nil
 	}
@@ -211,7 +206,7 @@ func (w *comparer) differs(ctx context.Context, e *Entry, st *unix.Stat_t, dir i
 		return fmt.Sprintf("%d bytes instead of %d", st.Size, e.Size), nil
 	}
 	if e.Type == Symlink {
-		switch target, err := linkTarget(dir, base); {
+		switch target, err := readLink(o.dir, o.name); {
 		case err != nil:
 			return "", err
 		case target != e.Target:
@@ -219,17 +214,17 @@ func (w *comparer) differs(ctx context.Context, e *Entry, st *unix.Stat_t, dir i
 		}
 	}
 	if e.Type == File && w.Contents != nil && w.Contents(e.Path) {
-		if why, err := w.contents(ctx, e, dir, base); why != "" || err != nil {
+		if why, err := w.contents(e, o); why != "" || err != nil {
 			return why, err
 		}
 	}
-	if why, err := w.metadata(e, st, dir, base); why != "" || err != nil {
+	if why, err := w.metadata(e, st, o); why != "" || err != nil {
 		return why, err
 	}
 	return w.hardLink(e, st), nil
 }
 
-func (w *comparer) metadata(e *Entry, st *unix.Stat_t, dir int, base string) (string, error) {
+func (w *comparer) metadata(e *Entry, st *unix.Stat_t, o object) (string, error) {
 	if mode := st.Mode & 0o7777; e.Type != Symlink && mode != e.Mode && (w.Tolerate == nil || !w.Tolerate(e, mode)) {
 		return fmt.Sprintf("mode %04o instead of %04o", mode, e.Mode), nil
 	}
@@ -238,35 +233,30 @@ func (w *comparer) metadata(e *Entry, st *unix.Stat_t, dir int, base string) (st
 		return fmt.Sprintf("modified %s instead of %s", time.Unix(0, at).UTC().Format(layout), time.Unix(0, e.MTime).UTC().Format(layout)), nil
 	}
 	if w.Owners && (st.Uid != e.UID || st.Gid != e.GID) {
-		return fmt.Sprintf("owner %d:%d instead of %d:%d", st.Uid, st.Gid, e.UID, e.GID), nil
+		if w.Unowned == nil || !w.Unowned(st.Uid) {
+			return fmt.Sprintf("owner %d:%d instead of %d:%d", st.Uid, st.Gid, e.UID, e.GID), nil
+		}
+		w.unowned++
 	}
-	return w.xattrs(e, dir, base)
+	return w.xattrs(e, o)
 }
 
-func (w *comparer) xattrs(e *Entry, dir int, base string) (string, error) {
-	has, err := xattrNames(dir, base)
+func (w *comparer) xattrs(e *Entry, o object) (string, error) {
+	has, err := o.xattrs(w.xattr, &w.names)
 	if err != nil {
 		return "", err
 	}
 	for name := range e.Xattrs {
-		if !w.xattr(name) || slices.Contains(has, name) {
+		if _, there := has[name]; there || !w.xattr(name) {
 			continue
 		}
-		if _, err := xattrValue(dir, base, name); errors.Is(err, unix.ENOTSUP) {
+		if _, err := o.xattr(name); errors.Is(err, unix.EOPNOTSUPP) {
 			continue // the file system has none; the index does
 		}
 		return "extended attribute " + name + " is missing", nil
 	}
-	for _, name := range has {
-		if !w.xattr(name) {
-			continue
-		}
-		want, listed := e.Xattrs[name]
-		value, err := xattrValue(dir, base, name)
-		if err != nil {
-			return "", err
-		}
-		if !listed || string(value) != string(want) {
+	for name, value := range has {
+		if want, listed := e.Xattrs[name]; !listed || !bytes.Equal(value, want) {
 			return "extended attribute " + name + " is another", nil
 		}
 	}
@@ -283,7 +273,7 @@ func (w *comparer) hardLink(e *Entry, st *unix.Stat_t) string {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := [2]uint64{e.Dev, e.Inode}
+	key := inode{e.Dev, e.Inode}
 	first, known := w.links[key]
 	if !known {
 		w.links[key] = linked{st.Ino, e.Path}
@@ -295,34 +285,21 @@ func (w *comparer) hardLink(e *Entry, st *unix.Stat_t) string {
 	return ""
 }
 
-func (w *comparer) contents(ctx context.Context, e *Entry, dir int, base string) (string, error) {
-	fd, err := unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func (w *comparer) contents(e *Entry, o object) (string, error) {
+	fd, err := openFile(o.dir, o.name)
 	if err != nil {
 		return readProblem(err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	w.sha.Reset()
-	var all int64
-	for {
-		n, err := readSome(fd, w.buffer)
-		if err != nil {
-			return readProblem(err)
-		}
-		if n == 0 {
-			break
-		}
-		w.sha.Write(w.buffer[:n])
-		all += int64(n)
-		w.Progress(int64(n))
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
+	got, err := w.copier.read(fd, e.Size)
+	if err != nil {
+		return readProblem(err)
 	}
 	w.mu.Lock()
 	w.done.Hashed++
-	w.done.HashedBytes += all
+	w.done.HashedBytes += got.size
 	w.mu.Unlock()
-	if sum := hex.EncodeToString(w.sha.Sum(nil)); sum != e.SHA256 {
+	if got.sha256 != e.SHA256 {
 		return checksumMismatch, nil
 	}
 	return "", nil
@@ -374,17 +351,18 @@ func (c *comparing) extras(ctx context.Context) error {
 
 // walk visits what is chosen of the tree, and what lies on the way there.
 func (c *comparing) walk(visit func(path string, st *unix.Stat_t) error) error {
+	buf := make([]byte, listBuffer)
 	if c.Choice.Whole() {
-		return walkBelow(c.root, "", visit)
+		return walkBelow(c.root.fd(), Root, buf, visit)
 	}
-	at := newBeneath(c.root)
-	defer at.Close()
+	at := c.root.finder()
+	defer at.close()
 	for _, p := range c.Choice.paths {
-		dir, base, err := at.at(p)
+		dir, name, err := at.at(p)
 		if err == nil {
-			err = walkOne(dir, strings.TrimSuffix(strings.TrimSuffix(p, base), "/"), base, visit)
+			err = walkFrom(dir, name, p, buf, visit)
 		}
-		if err != nil && !absent(err) {
+		if err != nil && !gone(err) {
 			return err
 		}
 	}

@@ -1,12 +1,14 @@
 package media
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,16 +33,28 @@ type content struct {
 	extents []Extent // nil: not sparse
 }
 
-// copier copies the content of one file after the other.
+// copier copies and hashes the content of one file after the other. It is used by one goroutine.
 type copier struct {
-	buf    []byte
-	zeros  []byte // made when the first hole is met
-	hash   hash.Hash
-	cancel func() error
+	ctx      context.Context //nolint:containedctx // of one run
+	buf      []byte
+	zeros    []byte // made when the first hole is met
+	hash     hash.Hash
+	progress func(n int64) // bytes that were read
+	noClones *atomic.Bool  // of all copiers of a run: the file system has none
 }
 
-func newCopier(cancel func() error) *copier {
-	return &copier{buf: make([]byte, 256<<10), hash: sha256.New(), cancel: cancel}
+func newCopier(ctx context.Context, progress func(n int64), noClones *atomic.Bool) *copier {
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	return &copier{ctx: ctx, buf: make([]byte, 256<<10), hash: sha256.New(), progress: progress, noClones: noClones}
+}
+
+func (c *copier) cancelled() error {
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return nil
 }
 
 // extentsOf finds the data of a sparse file among the first size bytes; nil: there are no holes.
@@ -73,19 +87,36 @@ func extentsOf(fd int, st *unix.Stat_t, size int64) ([]Extent, error) {
 	return found, nil
 }
 
+// fill gives a new file the content of another one: a clone where the file system has them, else a copy as copy makes it.
+func (c *copier) fill(from, to int, st *unix.Stat_t, extents []Extent) (got content, cloned bool, err error) {
+	if !c.noClones.Load() && st.Size > 0 {
+		got, cloned, err := c.clone(from, to)
+		if cloned {
+			return got, true, err
+		}
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOSYS) {
+			c.noClones.Store(true)
+		}
+	}
+	got, err = c.copy(from, to, st, extents)
+	return got, false, err
+}
+
 // copy reads the file once: what is hashed is what is written. It takes no more than the size that the file had when it
-// was opened, so one that grows for ever ends. to -1 writes nowhere.
-func (c *copier) copy(from, to int, st *unix.Stat_t) (content, error) {
-	extents, err := extentsOf(from, st, st.Size)
-	if err != nil {
-		return content{}, ofSource(err)
+// was opened, so one that grows for ever ends. extents are where its data lie; nil: where the file system says. to -1
+// writes nowhere.
+func (c *copier) copy(from, to int, st *unix.Stat_t, extents []Extent) (content, error) {
+	c.hash.Reset()
+	var err error
+	if extents == nil {
+		if extents, err = extentsOf(from, st, st.Size); err != nil {
+			return content{}, ofSource(err)
+		}
 	}
 	if extents == nil {
-		c.hash.Reset()
 		n, err := c.data(from, to, 0, st.Size)
 		return c.sum(n, nil), err
 	}
-	c.hash.Reset()
 	at := int64(0)
 	for _, x := range extents {
 		if err := c.hole(x.Offset - at); err != nil {
@@ -106,6 +137,13 @@ func (c *copier) copy(from, to int, st *unix.Stat_t) (content, error) {
 	return c.sum(st.Size, extents), truncate(to, st.Size)
 }
 
+// read hashes what a file holds, of which no more than size is wanted: what is longer has another hash.
+func (c *copier) read(from int, size int64) (content, error) {
+	c.hash.Reset()
+	n, err := c.data(from, -1, 0, size+1)
+	return c.sum(n, nil), err
+}
+
 func truncate(fd int, size int64) error {
 	if fd < 0 {
 		return nil
@@ -121,7 +159,7 @@ func (c *copier) sum(size int64, extents []Extent) content {
 // data copies a run of bytes, and returns how many there were.
 func (c *copier) data(from, to int, at, length int64) (done int64, err error) {
 	for done < length {
-		if err := c.cancel(); err != nil {
+		if err := c.cancelled(); err != nil {
 			return done, err
 		}
 		part := c.buf[:min(int64(len(c.buf)), length-done)]
@@ -137,6 +175,7 @@ func (c *copier) data(from, to int, at, length int64) (done int64, err error) {
 			return done, err
 		}
 		done += int64(n)
+		c.progress(int64(n))
 	}
 	return done, nil
 }
@@ -161,7 +200,7 @@ func (c *copier) hole(length int64) error {
 		c.zeros = make([]byte, 256<<10)
 	}
 	for length > 0 {
-		if err := c.cancel(); err != nil {
+		if err := c.cancelled(); err != nil {
 			return err
 		}
 		n := min(length, int64(len(c.zeros)))
@@ -181,7 +220,7 @@ func (c *copier) clone(from, to int) (_ content, cloned bool, _ error) {
 	if err := unix.Fstat(to, &st); err != nil {
 		return content{}, true, err
 	}
-	got, err := c.copy(to, -1, &st)
+	got, err := c.copy(to, -1, &st, nil)
 	if err == nil && got.size != st.Size {
 		err = fmt.Errorf("read %d of %d bytes", got.size, st.Size)
 	}

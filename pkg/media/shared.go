@@ -24,40 +24,35 @@ func FindShared(ctx context.Context, damaged []Difference, trees []Stored) ([][]
 	if len(s.left) == 0 {
 		return s.paths, nil
 	}
-	roots := make([]int, len(trees))
+	roots := make([]*openedTree, len(trees))
 	for i, t := range trees {
-		path, err := t.Tree()
-		if err == nil {
-			roots[i], err = openRoot(path)
+		if path, err := t.Tree(); err == nil {
+			roots[i], _ = openOwnTree(path)
 		}
-		if err != nil {
-			roots[i] = -1
-			continue
-		}
-		defer func() { _ = unix.Close(roots[i]) }()
+		defer roots[i].close()
 	}
 	for i, root := range roots {
-		if root < 0 {
+		if root == nil {
 			continue
 		}
-		at := newBeneath(root)
+		at := root.finder()
 		for key, paths := range hints {
 			for _, p := range paths {
 				var st unix.Stat_t
-				if dir, base, err := at.at(p); err == nil && unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == key[1] && st.Dev == key[0] {
+				if _, _, err := at.stat(p, &st); err == nil && st.Ino == key[1] && st.Dev == key[0] {
 					s.seen(i, p, key)
 				}
 			}
 		}
-		at.Close()
+		at.close()
 	}
 	// The number of its names says whether any is still missing; that one can be anywhere.
 	for i, root := range roots {
-		if root < 0 || s.complete() {
+		if root == nil || s.complete() {
 			continue
 		}
 		known := slices.Clone(s.paths[i])
-		err := walkBelow(root, "", func(path string, st *unix.Stat_t) error {
+		err := walkBelow(root.fd(), Root, make([]byte, listBuffer), func(path string, st *unix.Stat_t) error {
 			key := [2]uint64{st.Dev, st.Ino}
 			if _, wanted := s.left[key]; wanted && !slices.Contains(known, path) && kindOf(st.Mode) != Dir {
 				s.seen(i, path, key)

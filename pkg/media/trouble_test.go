@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,75 +21,6 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
-
-// Promise: what has not changed is the same file in both trees; a change of nothing but metadata makes a new one, and the
-// old tree keeps its own.
-func TestLinks(t *testing.T) {
-	s := newSeries(t)
-	for _, name := range []string{"same", "mode", "content", "touched"} {
-		s.write(name, "one")
-	}
-	s.settle()
-	s.must(nil)
-	old := s.tree
-	must(t, os.Chmod(s.path("mode"), 0o600))
-	fi, err := os.Stat(s.path("content"))
-	must(t, err)
-	s.write("content", "two") // of the same size, and with the old time
-	must(t, os.Chtimes(s.path("content"), time.Time{}, fi.ModTime()))
-	must(t, os.Chtimes(s.path("touched"), time.Time{}, time.Unix(1, 2)))
-	report := s.must(nil)
-	if report.Linked != 1 || report.Copied != 3 {
-		t.Errorf("%+v", report)
-	}
-	for name, linked := range map[string]bool{"same": true, "mode": false, "content": false, "touched": false} {
-		if got := inode(t, filepath.Join(old, name)) == inode(t, filepath.Join(s.tree, name)); got != linked {
-			t.Errorf("%s: linked %v", name, got)
-		}
-	}
-	if fi, err := os.Stat(filepath.Join(old, "mode")); err != nil || fi.Mode() != 0o644 {
-		t.Error("the old tree was edited")
-	}
-	archivetest.Same(t, s.source, s.tree)
-}
-
-// Promise: with Checksum a file is read, and one whose content is another is copied though nothing else tells.
-func TestChecksum(t *testing.T) {
-	s := newSeries(t)
-	s.write("a", "one")
-	s.write("b", "one")
-	s.settle()
-	s.must(nil)
-	// The index says that a had another content: as after a change behind the back of the file system.
-	s.index = []byte(strings.Replace(string(s.index), s.entries()["a"].SHA256, strings.Repeat("0", 64), 1))
-	if r := s.must(func(o *media.SnapshotOptions) { o.Checksum = true }); r.Linked != 1 || r.Copied != 1 {
-		t.Errorf("%+v", r)
-	}
-}
-
-// Promise: a file that is known to be damaged in the previous tree, or that is not as its index says, is copied anew.
-func TestDamagedPrevious(t *testing.T) {
-	s := newSeries(t)
-	for _, name := range []string{"good", "known", "longer", "gone"} {
-		s.write(name, "text")
-	}
-	s.settle()
-	s.must(nil)
-	must(t, os.WriteFile(filepath.Join(s.tree, "longer"), []byte("other text"), 0o644))
-	must(t, os.Remove(filepath.Join(s.tree, "gone")))
-	old := s.tree
-	r, err := s.take(func(o *media.SnapshotOptions) {
-		o.Previous.Damaged = func(path string) bool { return path == "known" }
-	})
-	must(t, err)
-	if r.Linked != 1 || r.Copied != 3 || r.Distrusted.Count != 2 {
-		t.Errorf("%+v", r)
-	}
-	if inode(t, filepath.Join(old, "known")) == inode(t, filepath.Join(s.tree, "known")) {
-		t.Error("linked to a file that is damaged")
-	}
-	archivetest.Same(t, s.source, s.tree)
-}
 
 // Promise: where the source is no tree any more, or its target cannot be written, there is an error.
 func TestRefused(t *testing.T) {
@@ -317,95 +247,6 @@ func TestOddTrees(t *testing.T) {
 	proctest.Program(t, "rm", "-rf", s.path("a-long-name"), filepath.Join(s.tree, "a-long-name")) // no path for rsync
 	must(t, os.Chtimes(s.source, time.Time{}, time.Unix(5, 0)))
 	must(t, os.Chtimes(s.tree, time.Time{}, time.Unix(5, 0)))
-	archivetest.Same(t, s.source, s.tree)
-}
-
-// Promise: a sparse file stays sparse, and its hash is that of all its bytes.
-func TestSparse(t *testing.T) {
-	s := newSeries(t)
-	f, err := os.Create(s.path("sparse"))
-	must(t, err)
-	for _, at := range []int64{0, 5 << 20, 100<<20 - 3} {
-		_, err = f.WriteAt([]byte("abc"), at)
-		must(t, err)
-	}
-	must(t, f.Truncate(300<<20))
-	must(t, f.Close())
-	must(t, os.WriteFile(s.path("hole"), nil, 0o644))
-	must(t, os.Truncate(s.path("hole"), 1<<20))
-	s.must(nil)
-	var st unix.Stat_t
-	must(t, unix.Stat(filepath.Join(s.tree, "sparse"), &st))
-	if st.Size != 300<<20 || st.Blocks*512 > 1<<20 {
-		t.Errorf("%d bytes in %d blocks", st.Size, st.Blocks)
-	}
-	e := s.entries()["sparse"]
-	if sum, _, _ := strings.Cut(proctest.Program(t, "sha256sum", s.path("sparse")), " "); len(e.Extents) != 3 || sum != e.SHA256 {
-		t.Errorf("%+v", e)
-	}
-	if e := s.entries()["hole"]; e.Extents == nil || len(e.Extents) != 0 {
-		t.Errorf("%+v", e)
-	}
-	archivetest.Same(t, s.source, s.tree)
-}
-
-// Promise: everything that a file carries besides its bytes comes along.
-func TestMetadata(t *testing.T) {
-	root(t)
-	s := newSeries(t)
-	s.write("file", "x")
-	s.write("dir/file", "x")
-	s.write("setuid", "x")
-	must(t, os.Chown(s.path("file"), 1234, 5678))
-	must(t, os.Symlink("file", s.path("link")))
-	must(t, os.Lchown(s.path("link"), 1, 2))
-	must(t, os.Chmod(s.path("setuid"), 0o755|os.ModeSetuid))
-	must(t, os.Link(s.path("file"), s.path("dir/second")))
-	must(t, os.Link(s.path("link"), s.path("dir/second-link")))
-	must(t, unix.Setxattr(s.path("file"), "user.a", []byte{0, 1}, 0))
-	must(t, unix.Setxattr(s.path("file"), "trusted.b", []byte("x"), 0))
-	must(t, unix.Setxattr(s.path("dir"), "user.empty", nil, 0))
-	must(t, unix.Setxattr(s.path("setuid"), "security.capability", []byte("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), 0))
-	proctest.Program(t, "setfacl", "-m", "u:1000:r,d:u:1000:rwx", s.path("dir"))
-	proctest.Program(t, "setfacl", "-m", "u:1000:rw", s.path("dir/file"))
-	must(t, os.Chtimes(s.path("file"), time.Time{}, time.Unix(-5, 123)))
-	must(t, os.Mkdir(s.path("empty"), 0o1777))
-	must(t, os.Chtimes(s.path("dir"), time.Time{}, time.Unix(7, 7)))
-	for range 2 {
-		if r := s.must(nil); r.Unkept != (media.Unkept{}) {
-			t.Errorf("%+v", r)
-		}
-		checkIndex(t, s)
-		archivetest.Same(t, s.source, s.tree)
-		s.settle()
-	}
-	if e := s.entries()["file"]; string(e.Xattrs["user.a"]) != "\x00\x01" || string(e.Xattrs["trusted.b"]) != "x" {
-		t.Errorf("%+v", e)
-	}
-}
-
-func immutable(t *testing.T, path string) {
-	proctest.Program(t, "chattr", "+i", path)
-	t.Cleanup(func() {
-		if out, err := exec.Command("chattr", "-i", path).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
-}
-
-// Promise: a file that may not be changed, nor linked to, is copied.
-func TestImmutable(t *testing.T) {
-	root(t)
-	s := newSeries(t)
-	s.write("a", "x")
-	immutable(t, s.path("a"))
-	s.settle()
-	s.must(nil)
-	old := filepath.Join(s.tree, "a")
-	immutable(t, old)
-	if r := s.must(nil); r.Copied != 1 {
-		t.Errorf("%+v", r)
-	}
 	archivetest.Same(t, s.source, s.tree)
 }
 

@@ -47,7 +47,7 @@ type producer struct {
 }
 
 func (s *snapshot) walk(ctx context.Context, work, order chan<- *batch) error {
-	p := &producer{snapshot: s, ctx: ctx, work: work, order: order, buf: make([]byte, 256<<10), attrs: make([]byte, 4<<10)}
+	p := &producer{snapshot: s, ctx: ctx, work: work, order: order, buf: make([]byte, listBuffer), attrs: make([]byte, 4<<10)}
 	fd, err := unix.Openat(s.source.fd(), ".", dirFlags, 0)
 	if err != nil {
 		return onPath("open", s.Source, err)
@@ -139,7 +139,7 @@ func (p *producer) enter(path string, fd int, parent *directory) (*directory, *l
 		names = &listing{}
 	}
 	if p.target != nil {
-		if d.entry.Xattrs, err = readXattrs(fd, &p.attrs); err != nil {
+		if d.entry.Xattrs, err = openedDir(fd).xattrs(keptXattr, &p.attrs); err != nil {
 			p.unreadable(path, fmt.Errorf("extended attributes: %w", err))
 		}
 	}
@@ -261,17 +261,14 @@ func (s *snapshot) finish(d *directory) error {
 	return nil
 }
 
-// seal gives a directory its time first: afterwards its mode may keep us from it.
+// seal gives a directory what it is to be: until now it had to be written to.
 func (s *snapshot) seal(d *directory) error {
 	fd, err := s.target.openDir(d.entry.Path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if err := setMTime(fd, ".", d.entry.MTime); err != nil {
-		return err
-	}
-	return s.dress.dress(fd, &d.entry)
+	return s.dress.dress(openedDir(fd), &d.entry)
 }
 
 // cursor goes through the previous index beside the walk.

@@ -23,13 +23,7 @@ type worker struct {
 }
 
 func newWorker(ctx context.Context, s *snapshot) *worker {
-	cancel := func() error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return nil
-	}
-	return &worker{snapshot: s, ctx: ctx, copier: newCopier(cancel), attrs: make([]byte, 4<<10)}
+	return &worker{snapshot: s, ctx: ctx, copier: newCopier(ctx, nil, &s.noClone), attrs: make([]byte, 4<<10)}
 }
 
 func (w *worker) process(b *batch) error {
@@ -290,7 +284,7 @@ func (w *worker) sameContent(name string, e *Entry) (bool, error) {
 	if kindOf(st.Mode) != File || st.Size != e.Size {
 		return false, nil
 	}
-	got, err := w.copier.copy(fd, -1, &st)
+	got, err := w.copier.copy(fd, -1, &st, nil)
 	return err == nil && got.sha256 == e.SHA256, err
 }
 
@@ -304,37 +298,13 @@ func (w *worker) symlink(path, name string, st *unix.Stat_t) (Entry, error) {
 	if w.target == nil {
 		return e, nil
 	}
+	if e.Xattrs, err = named(w.in, name).xattrs(keptXattr, &w.attrs); err != nil {
+		return e, ofSource(err)
+	}
 	if err := unix.Symlinkat(target, w.out, name); err != nil {
 		return e, err
 	}
-	if err := w.dress.dressLink(w.out, name, &e); err != nil {
-		return e, err
-	}
-	return e, setMTime(w.out, name, e.MTime)
-}
-
-func readLink(dir int, name string) (string, error) {
-	for size := 256; ; size *= 4 {
-		buf := make([]byte, size)
-		n, err := unix.Readlinkat(dir, name, buf)
-		if err != nil {
-			return "", err
-		}
-		if n < size {
-			return string(buf[:n]), nil
-		}
-	}
-}
-
-// openFile opens what was a regular file a moment ago. Should it be a pipe by now, nobody waits for its other end. The
-// time of the last access is left alone where that is permitted.
-func openFile(dir int, name string) (int, error) {
-	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := retry(func() (int, error) { return unix.Openat(dir, name, flags|unix.O_NOATIME, 0) })
-	if errors.Is(err, unix.EPERM) {
-		fd, err = retry(func() (int, error) { return unix.Openat(dir, name, flags, 0) })
-	}
-	return fd, err
+	return e, w.dress.dress(named(w.out, name), &e)
 }
 
 // copies is how often a file that changes meanwhile is copied.
@@ -376,11 +346,10 @@ func (w *worker) copyOnce(path, name string) (e Entry, stable bool, err error) {
 		return e, false, ofSource(unix.ENOENT) // replaced by something that is for the next snapshot
 	}
 	e = entryOf(path, &before)
-	if e.Xattrs, err = readXattrs(in, &w.attrs); err != nil {
+	if e.Xattrs, err = opened(in, w.in, name).xattrs(keptXattr, &w.attrs); err != nil {
 		return e, false, ofSource(err)
 	}
-	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	out, err := unix.Openat(w.out, name, flags, 0o600)
+	out, err := createFile(w.out, name)
 	if err != nil {
 		return e, false, err
 	}
@@ -388,15 +357,18 @@ func (w *worker) copyOnce(path, name string) (e Entry, stable bool, err error) {
 		if closing := unix.Close(out); err == nil {
 			err = closing
 		}
-		if err == nil {
-			err = setMTime(w.out, name, e.MTime)
-		} else if left := unix.Unlinkat(w.out, name, 0); left != nil {
-			err = left // the tree has something that the index has not
+		if err != nil {
+			if left := unix.Unlinkat(w.out, name, 0); left != nil {
+				err = left // the tree has something that the index has not
+			}
 		}
 	}()
-	got, err := w.content(in, out, &before)
+	got, cloned, err := w.copier.fill(in, out, &before, nil)
 	if err != nil {
 		return e, false, err
+	}
+	if cloned {
+		w.note(func(r *Report) { r.Cloned++ })
 	}
 	w.Step("copied", path)
 	e.Size, e.SHA256, e.Extents = got.size, got.sha256, got.extents
@@ -404,7 +376,7 @@ func (w *worker) copyOnce(path, name string) (e Entry, stable bool, err error) {
 		return e, false, ofSource(err)
 	}
 	e.Fresh = fresh(e.CTime, time.Now())
-	return e, same(&before, &after) && got.size == before.Size, w.dress.dress(out, &e)
+	return e, same(&before, &after) && got.size == before.Size, w.dress.dress(opened(out, w.out, name), &e)
 }
 
 // fresh reports whether a file could change again without its times telling. Most file systems take the time of the last
@@ -415,19 +387,4 @@ func fresh(ctime int64, now time.Time) bool {
 		margin = 3 * time.Second
 	}
 	return now.UnixNano()-ctime < int64(margin)
-}
-
-// content clones where it can, else reads, hashes and writes.
-func (w *worker) content(in, out int, st *unix.Stat_t) (content, error) {
-	if !w.noClone.Load() && st.Size > 0 {
-		got, cloned, err := w.copier.clone(in, out)
-		if cloned {
-			w.note(func(r *Report) { r.Cloned++ })
-			return got, err
-		}
-		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOSYS) {
-			w.noClone.Store(true)
-		}
-	}
-	return w.copier.copy(in, out, st)
 }

@@ -18,8 +18,13 @@ type openedTree struct {
 }
 
 // openTree opens the directory. Links in its own path are the operator's, and are followed.
-func openTree(path string) (*openedTree, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func openTree(path string) (*openedTree, error) { return openTreeAs(path, dirFlags&^unix.O_NOFOLLOW) }
+
+// openOwnTree opens a tree that forgectl has made: that is itself no link.
+func openOwnTree(path string) (*openedTree, error) { return openTreeAs(path, dirFlags) }
+
+func openTreeAs(path string, flags int) (*openedTree, error) {
+	fd, err := unix.Open(path, flags, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -120,4 +125,46 @@ func retry[T any](call func() (T, error)) (T, error) {
 // gone reports errors that mean: what was there a moment ago is not there any more, or something else is.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}
+
+// finder reaches names of a tree, one after the other. It keeps the directory that it was in, since entries come in
+// order. It is used by one goroutine.
+type finder struct {
+	tree *openedTree
+	path string // of dir
+	dir  int    // -1: none is open
+}
+
+func (r *openedTree) finder() *finder { return &finder{tree: r, dir: -1} }
+
+func (f *finder) close() {
+	if f.dir >= 0 {
+		_ = unix.Close(f.dir)
+	}
+	f.dir = -1
+}
+
+// at is the directory that path lies in, and its name there. The directory belongs to f, until the next call.
+func (f *finder) at(path string) (dir int, name string, err error) {
+	parent, name := Split(path)
+	switch {
+	case parent == "" || parent == Root:
+		return f.tree.fd(), name, nil
+	case f.dir >= 0 && parent == f.path:
+		return f.dir, name, nil
+	}
+	f.close()
+	if dir, err = f.tree.openDir(parent); err != nil {
+		return -1, "", err
+	}
+	f.dir, f.path = dir, parent
+	return dir, name, nil
+}
+
+// stat looks at what has a path, and follows no link.
+func (f *finder) stat(path string, st *unix.Stat_t) (dir int, name string, err error) {
+	if dir, name, err = f.at(path); err == nil {
+		err = unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return dir, name, err
 }
