@@ -91,6 +91,9 @@ func (r *verifications) add(v verify.Verdict) {
 	}
 	if v.OK && s.Kind == catalog.KindMedia {
 		one.compared = things(int(v.Hashed), "file") + ", " + ui.Bytes(v.HashedBytes) + " read"
+		if v.Owners != "" {
+			one.compared += ", " + v.Owners
+		}
 	}
 	for _, d := range v.Damage {
 		one.Problems = append(one.Problems, d.Error())

@@ -64,12 +64,13 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 		v.Level = catalog.LevelSample
 	}
 	var found []media.Difference
+	owners := ownersOf(filepath.Dir(dir))
 	started := o.Now()
 	err = o.stage(v, "hash", func() error {
 		meter := o.meter("hash", o.share(v.Set.Bytes))
 		var mu sync.Mutex
 		done, err := media.Comparison{
-			Dir: dir, Index: stored.Index(ctx), Unlinked: true,
+			Dir: dir, Index: stored.Index(ctx), Unlinked: true, Owners: owners.compared, Unowned: owners.writer,
 			Contents: func(path string) bool { return o.Sample == 0 || chosen[partOf(path)] },
 			Progress: func(n int64) {
 				mu.Lock()
@@ -85,6 +86,7 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 			},
 		}.Run(ctx)
 		v.Hashed, v.HashedBytes = done.Hashed, done.HashedBytes
+		v.Owners = owners.say(done.Unowned)
 		return stored.Classify(err)
 	})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
@@ -121,6 +123,35 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 			Err: fmt.Errorf("%d more of its paths are damaged", more)})
 	}
 	return o.spread(ctx, v, found, sets)
+}
+
+// owners are how the owners of a tree are judged. Only root can give files away, and so only root can tell: whoever else
+// made the tree, or copied the repository, has all of its files.
+type owners struct {
+	compared bool
+	set      uint32 // whom the set belongs to
+}
+
+func ownersOf(dir string) owners {
+	var st syscall.Stat_t
+	if os.Geteuid() != 0 || syscall.Stat(dir, &st) != nil {
+		return owners{}
+	}
+	return owners{compared: true, set: st.Uid}
+}
+
+// writer accepts files of whoever wrote the tree and was not root.
+func (o owners) writer(uid uint32) bool { return uid == o.set && uid != 0 }
+
+// say tells what was not compared; "" when everything was.
+func (o owners) say(accepted int64) string {
+	switch {
+	case !o.compared:
+		return "owners were not compared, which takes root"
+	case accepted > 0:
+		return fmt.Sprintf("%d paths have the owner of the set and not that of the index: whoever wrote it was not root", accepted)
+	}
+	return ""
 }
 
 // share is how many bytes are read, about.

@@ -141,6 +141,39 @@ func TestTreeDamage(t *testing.T) {
 	}
 }
 
+// Promise: as root, owners are compared as well. That files have the owner of the set, who was not root and could not
+// give them away, is said and is no damage.
+func TestTreeOwners(t *testing.T) {
+	g := newGallery(t)
+	if os.Geteuid() != 0 {
+		if v := g.verify(g.set(), 0); !v.OK || v.Owners != "owners were not compared, which takes root" {
+			t.Errorf("%v, %q", v.Err(), v.Owners)
+		}
+		return
+	}
+	must(t, os.Lchown(filepath.Join(g.source, "docs/7/file.pdf"), 1234, 4321))
+	must(t, os.Lchown(filepath.Join(g.source, "link"), 1234, 4321))
+	s := g.set()
+	if v := g.verify(s, 0); !v.OK || v.Owners != "" {
+		t.Fatalf("%v, %q", v.Err(), v.Owners)
+	}
+	// The repository is copied by somebody who is not root.
+	must(t, filepath.WalkDir(filepath.Join(g.dir, s.Dir()), func(path string, _ os.DirEntry, err error) error {
+		must(t, err)
+		return os.Lchown(path, 1500, 1500)
+	}))
+	if v := g.verify(s, 0); !v.OK || v.Owners == "" {
+		t.Errorf("copied by another user: %v, %q", v.Err(), v.Owners)
+	}
+	for _, name := range []string{"docs/7/file.pdf", "link", "docs"} {
+		must(t, os.Lchown(g.tree(s, name), 77, 1500))
+		if v := g.verify(s, 0); v.OK || !strings.Contains(v.Err().Error(), "tree/"+name+" is malformed: owner 77:1500 instead of ") {
+			t.Errorf("%s: %v", name, v.Err())
+		}
+		must(t, os.Lchown(g.tree(s, name), 1500, 1500))
+	}
+}
+
 // Promise: a verdict names so many damaged paths, and says how many more there are.
 func TestTreeManyDamaged(t *testing.T) {
 	g := newGallery(t)

@@ -84,6 +84,7 @@ type Verdict struct {
 	DamagedMore int64         // damaged paths beyond those
 	Hashed      int64         // files whose contents were read, and their bytes
 	HashedBytes int64         //
+	Owners      string        // what of the owners was not compared; "": everything was
 	Shared      []catalog.Ref // other sets that the same damaged files are in: each has a check that says so
 	coverage    *coverage
 }
