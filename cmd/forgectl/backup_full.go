@@ -39,7 +39,8 @@ and the end of the media's is missing from the set: forgectl backup verify full/
 --drill finds it, where media.columns is set.
 
 With backup.prune: auto (the default) each part, and then the full sets, are pruned as by
-forgectl backup prune.
+forgectl backup prune; what a full set that went referred to goes with it, unless it is
+kept for itself.
 
 With -o json: {"set", "path", "parts": [what "backup db", "backup media" and "backup
 config" print], "without": [], "release", "removed": [], "freed_bytes"}.`,
@@ -167,7 +168,7 @@ func (a *App) backedUpFull(ctx context.Context, run *job.Run, repo *repository, 
 	for _, w := range done.Warnings {
 		run.Warn(shown.Set + ": " + w)
 	}
-	pruned := a.pruneAfter(ctx, run, repo, done.Set)
+	pruned := a.pruneWithParts(ctx, run, repo, done.Set)
 	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
 	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
 		for _, t := range texts {

@@ -17,6 +17,19 @@ type Part struct {
 	Problem error
 }
 
+// Refers is what a full set stands for, as far as it says so.
+func (s Set) Refers() (refs []Ref) {
+	if s.Manifest == nil {
+		return nil
+	}
+	for _, name := range s.Manifest.References {
+		if ref, err := ParseRef(name); err == nil {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
 // SumsSHA256 is the hash of the set's SHA256SUMS in lower-case hex digits; "" when that could not be read.
 func (s Set) SumsSHA256() string {
 	if s.sums == ([len(s.sums)]byte{}) {

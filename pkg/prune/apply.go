@@ -147,14 +147,17 @@ func (o Options) decideAmong(ctx context.Context, ref catalog.Ref, others []cata
 		}
 	}
 	var n needs
-	if ref.Kind != catalog.KindFull {
+	var broken map[catalog.Ref]brokenPart
+	if ref.Kind == catalog.KindFull {
+		broken = o.broken(ctx, sets)
+	} else {
 		full, err := o.Catalog.List(ctx, fullGroup())
 		if err != nil {
 			return Decision{}, false, err
 		}
 		n = needsOf(full)
 	}
-	now, found = find(decide(o.Policy, o.Now, sets, n), ref)
+	now, found = find(decide(o.Policy, o.Now, sets, n, broken), ref)
 	return now, found, nil
 }
 

@@ -76,7 +76,7 @@ func Decide(ctx context.Context, o Options) (Plan, error) {
 		return Plan{}, fmt.Errorf("find out what full sets need: %w", err)
 	}
 	if slices.Contains(o.Groups, full) {
-		plan.Decisions = decide(o.Policy, o.Now, sets, needs{})
+		plan.Decisions = decide(o.Policy, o.Now, sets, needs{}, o.broken(ctx, sets))
 		sets = nil
 		for _, d := range plan.Decisions {
 			if d.Keep {
@@ -94,7 +94,7 @@ func Decide(ctx context.Context, o Options) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
-		for _, d := range decide(o.Policy, o.Now, sets, needed) {
+		for _, d := range decide(o.Policy, o.Now, sets, needed, nil) {
 			plan.Decisions = append(plan.Decisions, d)
 			if d.Keep && len(d.Reasons) == len(needed.unknown) { // and no other reason
 				stay++
@@ -143,23 +143,46 @@ func needsOf(full []catalog.Set) needs {
 			n.unknown = append(n.unknown, s.Ref.String()+", whose manifest cannot be read")
 			continue
 		}
-		for _, name := range s.Manifest.References {
-			if ref, err := catalog.ParseRef(name); err == nil {
-				n.by[ref] = append(n.by[ref], s.Ref.String())
-			}
+		for _, ref := range s.Refers() {
+			n.by[ref] = append(n.by[ref], s.Ref.String())
 		}
 	}
 	return n
 }
 
+// broken are full sets that are not good because of what they refer to, and why; doubted is that nobody could look.
+func (o Options) broken(ctx context.Context, full []catalog.Set) map[catalog.Ref]brokenPart {
+	all := map[catalog.Ref]brokenPart{}
+	for _, s := range full {
+		if s.Manifest == nil {
+			continue
+		}
+		parts, err := catalog.Parts(ctx, s, o.Catalog.Get)
+		if err != nil {
+			all[s.Ref] = brokenPart{why: err.Error(), doubted: true}
+		} else if good, why := catalog.Whole(s, parts); !good {
+			all[s.Ref] = brokenPart{why: why}
+		}
+	}
+	return all
+}
+
+type brokenPart struct {
+	why     string
+	doubted bool
+}
+
 // decide is the retention of one group, newest first.
-func decide(p retention.Policy, now time.Time, sets []catalog.Set, n needs) []Decision {
+func decide(p retention.Policy, now time.Time, sets []catalog.Set, n needs, broken map[catalog.Ref]brokenPart) []Decision {
 	if len(sets) > 0 && sets[0].Kind != catalog.KindDatabase {
 		p.Requires = "" // nothing else can be verified: it would never be there
 	}
 	items := make([]retention.Item, len(sets))
 	for i, s := range sets {
 		items[i] = item(s, now, slices.Concat(n.by[s.Ref], n.unknown))
+		if b, found := broken[s.Ref]; found && items[i].Good {
+			items[i].Good, items[i].Why, items[i].Unjudged = false, b.why, b.doubted
+		}
 		items[i].Proven = p.Requires != "" && s.LastCheck(p.Requires) != nil
 	}
 	decisions := make([]Decision, len(sets))

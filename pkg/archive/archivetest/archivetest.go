@@ -15,8 +15,14 @@ import (
 // times, hard links, ACLs, extended attributes. Options of rsync make it look away, as "--omit-dir-times" does.
 func Same(t testing.TB, want, got string, options ...string) {
 	t.Helper()
-	args := slices.Concat([]string{"-aHAXn", "--checksum", "--delete", "--itemize-changes"}, options, []string{want + "/", got + "/"})
-	if out := proctest.Program(t, "rsync", args...); out != "" {
+	if out := Difference(t, want, got, options...); out != "" {
 		t.Errorf("%s and %s differ:\n%.2000s", want, got, out)
 	}
+}
+
+// Difference is what rsync would change to make the second tree like the first; "" is nothing.
+func Difference(t testing.TB, want, got string, options ...string) string {
+	t.Helper()
+	args := slices.Concat([]string{"-aHAXn", "--checksum", "--delete", "--itemize-changes"}, options, []string{want + "/", got + "/"})
+	return proctest.Program(t, "rsync", args...)
 }
