@@ -19,8 +19,8 @@ import (
 
 // PackOptions say how paths are read.
 type PackOptions struct {
-	// MaxFile is the size of the largest file that is taken; each is held in memory for as long as it is written.
-	// 0: 64 MiB.
+	// MaxFile is the size of the largest file that is taken; 0: 64 MiB. A file is read whole before anything of it is
+	// written: an archive has no way back, and a file that changes while it is read is read again.
 	MaxFile int64
 	Limits  Limits // of what readers will take
 	// Step, if set, is called at named points, for tests that interfere there.
@@ -300,7 +300,7 @@ func (p *packer) read(parent int, e *Entry, st *unix.Stat_t) (content []byte, st
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, false, errIrregular
 	}
-	tooLarge := fmt.Errorf("more than %d MiB, which is no configuration", p.o.MaxFile>>20)
+	tooLarge := fmt.Errorf("more than %d MiB, which is more than a configuration file may have: keep it among the media, or leave it out of the paths", p.o.MaxFile>>20)
 	if st.Size > p.o.MaxFile {
 		return nil, false, tooLarge
 	}
