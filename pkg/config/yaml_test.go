@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -235,6 +236,7 @@ func FuzzYAML(f *testing.F) {
 		f.Add(s)
 	}
 	dir := f.TempDir()
+	breaks := regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]") // as YAML has them
 	f.Fuzz(func(t *testing.T, text string) {
 		path := dir + "/forgectl.yaml"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -243,7 +245,7 @@ func FuzzYAML(f *testing.F) {
 		l, err := load(Options{Path: path, Root: true, Flags: map[string]string{"app.environment_file": ""}}, missing)
 		if err != nil {
 			var e *Error
-			if !errors.As(err, &e) || e.Line < 0 || e.Line > strings.Count(text, "\n")+1 {
+			if !errors.As(err, &e) || e.Line < 0 || e.Line > len(breaks.FindAllString(text, -1))+1 {
 				t.Errorf("%#v", err)
 			}
 			return
