@@ -72,6 +72,7 @@ var layers = map[string]int{
 	"postgres/dumpfile":    domain,
 	"postgres/dumpset":     domain,
 	"postgres/filecolumns": domain,
+	"postgres/insight":     domain,
 	"postgres/maintain":    domain,
 	"postgres/pgdump":      domain,
 	"postgres/scratch":     domain,

@@ -20,6 +20,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpfile"
+	"github.com/bmad-forge/forgectl/pkg/postgres/insight"
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
@@ -99,6 +100,9 @@ func mappings() []mapping {
 		{isA[*postgres.ConnectError], exitCritical, func(err error) string { return find[*postgres.ConnectError](err).Hint }},
 		{is(postgres.ErrConninfo), exitUnknown, say("forgectl config show database")},
 		{is(postgres.ErrPooled), exitCritical, say("connect to PostgreSQL itself, not to the pooler: forgectl config show database.url")},
+		{isA[*insight.StatementsError], exitUnknown, func(err error) string { return find[*insight.StatementsError](err).Hint }},
+		{is(insight.ErrNoSnapshot), exitUnknown, say("each run of forgectl db slow remembers the counters: let cron run it, then compare")},
+		{is(insight.ErrMayNotEnd), exitCritical, say("a superuser runs: GRANT pg_signal_backend TO the role of database.url")},
 		{isA[*postgres.ToolsError], exitUnknown, func(err error) string {
 			e := find[*postgres.ToolsError](err)
 			if e.Program == "postgres" { // for a drill

@@ -4,18 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
+	"github.com/bmad-forge/forgectl/pkg/postgres/insight"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/remember"
 )
 
 // wired are the commands that work on what the configuration names. This file is the only place that opens servers,
 // repository.go the sets, keys.go what seals, signs and opens them.
 func wired(app *App) []*cobra.Command {
-	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app), newVacuumCmd(app)}
+	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app), newVacuumCmd(app), newDBCmd(app)}
 }
 
 // Finder looks for PostgreSQL programs.
@@ -73,6 +76,19 @@ func (a *App) AdminEndpoint(ctx context.Context) (*postgres.Endpoint, error) {
 		return nil, err
 	}
 	return a.endpoint(ctx, postgres.Target{URL: cfg.Database.AdminURL})
+}
+
+// insight connects to the configured database to look at it.
+func (a *App) insight(ctx context.Context) (*insight.Session, error) {
+	e, err := a.BackupEndpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := insight.Open(ctx, insight.Options{Endpoint: e, Memory: remember.Store{Dir: filepath.Join(a.loaded.StateDir, "remember")}, Now: a.Now})
+	if err == nil {
+		a.onClose(s)
+	}
+	return s, err
 }
 
 func (a *App) endpoint(ctx context.Context, t postgres.Target) (*postgres.Endpoint, error) {

@@ -15,6 +15,7 @@ type Config struct {
 	Verify      Verify
 	Guard       Guard
 	Recovery    Recovery
+	Checks      Checks
 	Media       Media
 	ConfigFiles ConfigFiles
 	Service     Service
@@ -111,6 +112,23 @@ type Guard struct {
 type Recovery struct {
 	RTO time.Duration // until the database is usable again
 	RPO time.Duration // how old the newest good set may be
+}
+
+// Checks is what the reports of "forgectl db" warn of.
+type Checks struct {
+	ConnectionsWarning  int // percent of the usable ones; 0: never
+	ConnectionsCritical int
+	Transaction         time.Duration
+	IdleInTransaction   time.Duration
+	SlotWAL             int64 // bytes; 0: never
+	UnusedAfter         time.Duration
+	UnusedScans         int
+	BloatRatio          int // percent; 0: never
+	BloatSize           int64
+	MissingRows         int
+	SlowMean            time.Duration // 0: never
+	DiskWarning         time.Duration // until it is full; 0: never
+	DiskCritical        time.Duration
 }
 
 // Media is the tree of files that users uploaded.

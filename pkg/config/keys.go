@@ -15,7 +15,7 @@ type site struct {
 func table(c *Config, s site) []*key {
 	var rows []*key
 	for _, part := range [][]*key{
-		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), maintenanceKeys(&c.Maintenance), verifyKeys(&c.Verify, s), promiseKeys(c),
+		placeKeys(c, s), databaseKeys(&c.Database, s), backupKeys(&c.Backup, s), maintenanceKeys(&c.Maintenance), verifyKeys(&c.Verify, s), promiseKeys(c), checkKeys(&c.Checks),
 		mediaKeys(c, s), configFileKeys(c, s), serviceKeys(c), redisKeys(c, s), hookKeys(&c.Hooks),
 	} {
 		rows = append(rows, part...)

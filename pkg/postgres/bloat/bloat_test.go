@@ -173,6 +173,9 @@ func TestRights(t *testing.T) {
 	if x := tables(t, e, bloat.Filter{})["fresh"].Heap; x.How != bloat.Unknown || !strings.Contains(x.Why, "ANALYZE") {
 		t.Errorf("never analyzed: %+v", x)
 	}
+	if x := indexes(t, e, bloat.Filter{})["fresh_pkey"].Space; x.How != bloat.Unknown || !strings.Contains(x.Why, "ANALYZE") {
+		t.Errorf("index of one that was never analyzed: %+v", x)
+	}
 	scratchtest.Exec(t, e, "GRANT SELECT ON secret TO "+role)
 	if x := tables(t, as, bloat.Filter{Exact: true})["secret"].Heap; x.How != bloat.Estimate || !strings.Contains(x.Why, "pg_stat_scan_tables") {
 		t.Errorf("pages are refused: %+v", x)

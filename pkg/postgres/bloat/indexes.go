@@ -72,6 +72,9 @@ type indexFacts struct {
 	MayShare     bool    // equal keys may be stored once
 }
 
+// An index that was made before its table was filled counts no rows until ANALYZE,
+// so a whole one has at least those of its table, and of a table that was never
+// analyzed nothing is known (which servers before 14 write as 0 rows in 0 pages).
 // The statistics of an expression are kept under the index itself, in the place
 // of its column.
 const indexesQuery = `
@@ -107,7 +110,8 @@ WITH exclusive AS MATERIALIZED (
 SELECT ic.oid, n.nspname, ic.relname, c.oid, c.relname, am.amname, i.indisvalid AND i.indisready, x.relation IS NOT NULL,
 	pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	CASE WHEN x.relation IS NULL THEN coalesce(pg_catalog.pg_relation_size(ic.oid), 0) ELSE ic.relpages * block.size END,
-	ic.reltuples::bigint,
+	CASE WHEN c.reltuples < 0 OR c.relpages = 0 AND c.reltuples = 0 THEN -1 WHEN i.indpred IS NOT NULL THEN ic.reltuples::bigint
+		ELSE greatest(ic.reltuples, c.reltuples)::bigint END,
 	coalesce((SELECT option_value::float8 FROM pg_catalog.pg_options_to_table(ic.reloptions) WHERE option_name = 'fillfactor'), 90) / 100,
 	k.columns, k.known, coalesce(k.width, 0), coalesce(k.padding, 0), k.nulls, k.distinct_keys,
 	k.equal AND i.indnatts = i.indnkeyatts AND NOT i.indisunique AND NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(ic.reloptions)

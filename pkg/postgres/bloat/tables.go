@@ -84,7 +84,7 @@ WITH exclusive AS MATERIALIZED (
 ), block AS (SELECT current_setting('block_size')::bigint AS size)
 SELECT c.oid, n.nspname, c.relname,
 	CASE WHEN s.last_vacuum IS NULL AND s.last_autovacuum IS NULL AND s.last_analyze IS NULL AND s.last_autoanalyze IS NULL
-		THEN c.reltuples::bigint ELSE s.n_live_tup END,
+		THEN CASE WHEN c.relpages = 0 AND c.reltuples = 0 THEN -1 ELSE c.reltuples::bigint END ELSE s.n_live_tup END,
 	CASE WHEN x.relation IS NULL THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) ELSE c.relpages * block.size END,
 	coalesce((SELECT option_value::float8 FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'), 100) / 100,
 	(SELECT count(*)::int FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
