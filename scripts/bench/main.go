@@ -28,6 +28,7 @@ type group struct {
 var groups = []group{
 	{"database", database},
 	{"media", mediaFilesOf},
+	{"maintain", maintenance},
 }
 
 func main() {

@@ -13,7 +13,7 @@ func TestChoose(t *testing.T) {
 	table := func(name string, change func(*Table)) Table {
 		t := Table{Table: name, Schema: "s", Kind: 'r', Heap: 1000, Live: 900, Analyzed: now.Add(-time.Hour), IndexCount: 1, Indexes: 100, mayVacuum: true, mayReindex: true}
 		for _, r := range name {
-			t.OID += uint32(r) //nolint:gosec // a letter
+			t.OID += uint32(r)
 		}
 		change(&t)
 		return t

@@ -87,7 +87,7 @@ func (m *monitor) pids() (pids []int32, patience bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for pid, w := range m.seen {
-		pids = append(pids, int32(pid)) //nolint:gosec // the server's own type
+		pids = append(pids, int32(pid))
 		patience = patience || w.end != nil
 	}
 	return pids, patience
@@ -146,7 +146,7 @@ func (m *monitor) endWaits(ctx context.Context, conn *pgx.Conn, pids []int32) {
 	var pid int32
 	var kind string
 	_, err = pgx.ForEachRow(rows, []any{&pid, &kind}, func() error {
-		waiting[uint32(pid)] = kind //nolint:gosec // it came from there
+		waiting[uint32(pid)] = kind
 		return nil
 	})
 	if err != nil {

@@ -36,7 +36,7 @@ func (m *monitor) show(ctx context.Context, conn *pgx.Conn, pids []int32) {
 	var s state
 	var block int64
 	_, err = pgx.ForEachRow(rows, []any{&pid, &s.phase, &s.total, &s.done, &block}, func() error {
-		states[uint32(pid)] = state{s.phase, min(s.done, s.total) * block, s.total * block} //nolint:gosec // it came from there
+		states[uint32(pid)] = state{s.phase, min(s.done, s.total) * block, s.total * block}
 		return nil
 	})
 	if err != nil {

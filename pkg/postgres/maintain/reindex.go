@@ -149,5 +149,5 @@ func (r *run) dropOld(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return nil //nolint:nilerr // what remains is named, and tried again at the end
+	return nil
 }

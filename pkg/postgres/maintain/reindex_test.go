@@ -44,7 +44,7 @@ func TestReindexDiesInEachPhase(t *testing.T) {
 				r, err := Run(ctx, o)
 				done <- outcome{r, err}
 			}()
-			pid := ""
+			var pid string
 			for i := 0; ; i++ {
 				pid = waitsIn(t, watcher, phases[i].name)
 				if i == last {

@@ -2,6 +2,7 @@ package maintain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,7 +32,7 @@ func readScope(ctx context.Context, conn *pgx.Conn, o Options) (scope, error) {
 		var oid *uint32
 		err := conn.QueryRow(ctx, `SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'm', 'p', 'f')`, name).Scan(&oid)
 		switch {
-		case err == pgx.ErrNoRows: //nolint:errorlint // pgx returns it as it is
+		case errors.Is(err, pgx.ErrNoRows):
 			return s, fmt.Errorf("table %s: %w", name, ErrNotFound)
 		case code(err) != "" && code(err)[:2] == "42": // not a name at all
 			return s, fmt.Errorf("table %s: %w", name, ErrNotFound)

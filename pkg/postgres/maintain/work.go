@@ -19,7 +19,6 @@ type run struct {
 
 	mu      sync.Mutex
 	results map[uint32]*TableResult
-	begun   int
 	copying int64 // bytes of copies that are being written
 	remain  []Leftover
 	dropped []Leftover
@@ -190,7 +189,7 @@ func (r *run) one(ctx context.Context, s *session, item Item) bool {
 // by SKIP_LOCKED at once; only VACUUM FULL would never find a table that nobody
 // uses, and so waits for the short time of lock_timeout.
 func (r *run) statement(item Item) string {
-	options := "ANALYZE"
+	var options string
 	switch {
 	case item.Action == Analyze:
 		return "ANALYZE (SKIP_LOCKED) " + item.SQL()
