@@ -34,7 +34,7 @@ func TestManyTables(t *testing.T) {
 // freezing run takes every table, and the database, far away from it.
 func TestCloseToWraparound(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's user passes through
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cluster, err := scratch.Start(t.Context(), scratch.Options{Dir: dir, Runner: scratchtest.Runner(), Settings: map[string]string{
