@@ -24,6 +24,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
@@ -176,6 +177,12 @@ func mappings() []mapping {
 		{is(maintain.ErrNotFound), exitUnknown, say("forgectl vacuum --dry-run lists the tables; names are written as in SQL")},
 		{isA[*maintain.WindowError], exitUnknown, say("set maintenance.window, such as \"0 2 * * 0 4h\"; or --force, now")},
 		{is(maintain.ErrFailed), exitCritical, say("the other tables are done; see the server's log, then run it again with --table")},
+
+		// Warming the cache.
+		{isA[*warm.RoomError], exitUnknown, warmHint},
+		{isA[*warm.ColumnError], exitUnknown, warmHint},
+		{is(warm.ErrEntry), exitUnknown, warmHint},
+		{is(warm.ErrDjangoVersion), exitUnknown, warmHint},
 
 		// Space.
 		{isA[*backup.SpaceError], exitCritical, say("free space in the repository: forgectl backup list; df -h")},

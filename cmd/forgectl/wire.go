@@ -18,7 +18,7 @@ import (
 // wired are the commands that work on what the configuration names. This file is the only place that opens servers,
 // repository.go the sets, keys.go what seals, signs and opens them.
 func wired(app *App) []*cobra.Command {
-	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app), newVacuumCmd(app), newDBCmd(app)}
+	return []*cobra.Command{newBackupCmd(app), newRestoreCmd(app), newVacuumCmd(app), newDBCmd(app), newCacheCmd(app)}
 }
 
 // Finder looks for PostgreSQL programs.

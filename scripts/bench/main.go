@@ -29,6 +29,7 @@ var groups = []group{
 	{"database", database},
 	{"media", mediaFilesOf},
 	{"maintain", maintenance},
+	{"cache", cacheOf},
 }
 
 func main() {

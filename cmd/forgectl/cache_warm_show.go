@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/proc"
+	"github.com/bmad-forge/forgectl/pkg/rediscache"
+	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
+	"github.com/bmad-forge/forgectl/pkg/ui"
+)
+
+// warmed is the JSON of forgectl cache warm.
+type warmed struct {
+	Entries []warmedEntry `json:"entries"`
+	DryRun  bool          `json:"dry_run"`
+}
+
+type warmedEntry struct {
+	Name     string      `json:"name"`
+	Codec    string      `json:"codec"` // "command" where the application did it
+	Rows     int64       `json:"rows"`
+	Written  int64       `json:"written"`
+	Present  int64       `json:"present"`
+	Bytes    int64       `json:"bytes"`
+	Estimate int64       `json:"estimated_bytes"`
+	Seconds  float64     `json:"seconds"`
+	Sample   *warmSample `json:"sample,omitempty"`
+}
+
+type warmSample struct {
+	Key     string  `json:"key"`
+	Value   string  `json:"value"`
+	Seconds float64 `json:"ttl_seconds"` // 0: for ever
+	Bytes   int     `json:"bytes"`
+}
+
+// warmEntry warms one entry.
+func (a *App) warmEntry(ctx context.Context, cache *rediscache.Cache, e config.WarmEntry, o warm.Options) (warmedEntry, error) {
+	shown := warmedEntry{Name: e.Name, Codec: e.Codec}
+	if e.Via == config.WarmViaCommand {
+		shown.Codec = "command"
+		if o.DryRun {
+			return shown, nil
+		}
+		started := time.Now()
+		err := a.warmByCommand(ctx, e)
+		shown.Seconds = time.Since(started).Seconds()
+		return shown, err
+	}
+	entry := warm.Entry{
+		Name: e.Name, Query: e.Query, Key: e.Key, Value: e.Value, TTL: e.TTL, Jitter: e.Jitter, Codec: e.Codec,
+		Model: e.Model, Table: e.Table, Database: e.Database, DjangoVersion: e.DjangoVersion,
+	}
+	var err error
+	if e.Codec == config.CodecModel && e.DjangoVersion == "" {
+		if entry.DjangoVersion, err = warm.DjangoVersion(a.loaded.App.Root); err != nil {
+			return shown, err
+		}
+	}
+	endpoint, err := a.BackupEndpoint(ctx)
+	if err != nil {
+		return shown, err
+	}
+	conn, err := endpoint.Connect(ctx)
+	if err != nil {
+		return shown, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	progress := a.Streams.ProgressOf("warming "+e.Name, 0)
+	defer progress.Done()
+	o.Progress = progress.Set
+	sum, err := warm.Run(ctx, conn, cache.Client(), entry, o)
+	shown.Rows, shown.Written, shown.Present, shown.Bytes = sum.Rows, sum.Written, sum.Present, sum.Bytes
+	shown.Estimate, shown.Seconds = sum.Need, sum.Took.Seconds()
+	if s := sum.Sample; s != nil && o.DryRun {
+		shown.Sample = &warmSample{s.Key, s.Value, s.TTL.Seconds(), s.Bytes}
+	}
+	return shown, err
+}
+
+// warmByCommand runs the application's own command in its release, as the user whom that belongs to.
+func (a *App) warmByCommand(ctx context.Context, e config.WarmEntry) error {
+	dir := filepath.Join(a.loaded.App.Root, "current")
+	if _, err := os.Stat(dir); err != nil {
+		dir = a.loaded.App.Root
+	}
+	line := e.Command
+	if line == "" {
+		line = "exec ./manage.py warm_cache"
+	}
+	c := proc.Cmd{Path: "/bin/sh", Args: []string{"-c", line}, Dir: dir, Name: "the command of " + e.Name, Secrets: a.secrets,
+		Stderr: func(text string) { a.Logger().Info(text, "entry", e.Name) }}
+	if a.Root {
+		as, err := owner(dir, e.User)
+		if err != nil {
+			return withCode(exitUnknown, err)
+		}
+		c.As = as
+	}
+	return a.Proc().Run(ctx, c)
+}
+
+// owner is the user named, or else the one whom dir belongs to.
+func owner(dir, name string) (*proc.Credential, error) {
+	if name == "" {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil, fmt.Errorf("look up the owner of the application: %w", err)
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return nil, fmt.Errorf("look up the owner of %s", dir)
+		}
+		name = strconv.FormatUint(uint64(stat.Uid), 10)
+		u, err := user.LookupId(name)
+		if err != nil {
+			return nil, fmt.Errorf("the owner of %s: %w", dir, err)
+		}
+		name = u.Username
+	}
+	return proc.LookupUser(name)
+}
+
+func (w warmed) result() result {
+	return result{JSON: w, Text: func(s *ui.Streams) error {
+		if w.DryRun {
+			return w.samples(s)
+		}
+		t := s.Table(ui.Column{Title: "NAME"}, ui.Column{Title: "CODEC"}, ui.Column{Title: "ROWS", Right: true}, ui.Column{Title: "WRITTEN", Right: true},
+			ui.Column{Title: "PRESENT", Right: true}, ui.Column{Title: "SIZE", Right: true}, ui.Column{Title: "TIME", Right: true}, ui.Column{Title: "RATE", Right: true})
+		for _, e := range w.Entries {
+			took, rate := time.Duration(e.Seconds*float64(time.Second)), ""
+			if n := e.Written + e.Present; n > 0 && e.Seconds > 0 {
+				rate = s.Number(int64(float64(n)/e.Seconds)) + "/s"
+			}
+			t.Row(e.Name, e.Codec, s.Number(e.Rows), s.Number(e.Written), s.Number(e.Present), ui.Bytes(e.Bytes), ui.Duration(took), rate)
+		}
+		return t.Flush()
+	}}
+}
+
+// samples is what a dry run shows.
+func (w warmed) samples(s *ui.Streams) error {
+	for _, e := range w.Entries {
+		lines := []string{fmt.Sprintf("%s (%s): %s rows, about %s in Redis", e.Name, e.Codec, s.Number(e.Rows), ui.Bytes(e.Estimate))}
+		if e.Codec == "command" {
+			lines[0] = e.Name + ": the application's own command, which a dry run does not run"
+		}
+		if v := e.Sample; v != nil {
+			ttl := "for ever"
+			if v.Seconds > 0 {
+				ttl = "for " + ui.Duration(time.Duration(v.Seconds*float64(time.Second)))
+			}
+			lines = append(lines, "  "+v.Key+" "+ttl+", "+ui.Bytes(int64(v.Bytes)), "  "+v.Value)
+		}
+		for _, line := range lines {
+			if _, err := fmt.Fprintln(s.Out, ui.Printable(line)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
