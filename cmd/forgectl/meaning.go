@@ -24,6 +24,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
+	"github.com/bmad-forge/forgectl/pkg/rediscache"
 	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
@@ -111,6 +112,16 @@ func mappings() []mapping {
 			}
 			return fmt.Sprintf("apt-get install postgresql-client-%d", e.Need)
 		}},
+		// Redis.
+		{isA[*rediscache.ConnectError], exitCritical, func(err error) string { return find[*rediscache.ConnectError](err).Hint }},
+		{is(rediscache.ErrURL), exitUnknown, say("forgectl config show redis.url")},
+		{is(rediscache.ErrSelection), exitUnknown, nil},
+		{is(rediscache.ErrReadOnly), exitCritical, say("redis.url leads to a replica: name the master, or the sentinels that know it")},
+		{is(rediscache.ErrRights), exitCritical, say("ACL LIST, as an administrator, says what that user may do")},
+		{is(rediscache.ErrFull), exitCritical, say("forgectl cache stats; forgectl cache memory")},
+		{is(rediscache.ErrLoading), exitCritical, say("try again when it has read its dump")},
+		{is(rediscache.ErrRefused), exitCritical, say("forgectl cache stats")},
+
 		{is(pgdump.ErrRights), exitCritical, remediesOf},
 		{is(pgdump.ErrBusy), exitCritical, say("run it again when that session has ended, or with a longer backup.lock_timeout")},
 		{isA[*pgdump.ConflictError], exitCritical, func(err error) string { return find[*pgdump.ConflictError](err).Hint() }},

@@ -59,7 +59,7 @@ func (a *App) exchangeOptions(ctx context.Context, run *job.Run, live string) (r
 	if o.Units, err = a.Units(); err != nil {
 		return o, s, err
 	}
-	o.Gate = a.Gate(s.report)
+	o.Gate, o.Swapped = a.Gate(s.report), a.flushSwapped(run, s.report)
 	o.Admin, err = a.AdminEndpoint(ctx)
 	return o, s, err
 }

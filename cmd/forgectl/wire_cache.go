@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/rediscache"
@@ -11,6 +12,11 @@ import (
 // Cache connects to the application's Redis. It is closed with the app, or when
 // ctx ends.
 func (a *App) Cache(ctx context.Context) (*rediscache.Cache, error) {
+	return a.openCache(ctx, rediscache.DefaultTimeout)
+}
+
+// openCache is Cache with another bound for each answer.
+func (a *App) openCache(ctx context.Context, timeout time.Duration) (*rediscache.Cache, error) {
 	cfg, err := a.Config()
 	if err != nil {
 		return nil, err
@@ -19,7 +25,7 @@ func (a *App) Cache(ctx context.Context) (*rediscache.Cache, error) {
 	if r.URL == "" {
 		return nil, withHint(unknown("no Redis is configured"), "forgectl config show redis.url")
 	}
-	o := rediscache.Options{URL: r.URL, CAFile: r.CAFile, CertFile: r.CertFile, KeyFile: r.KeyFile}
+	o := rediscache.Options{URL: r.URL, CAFile: r.CAFile, CertFile: r.CertFile, KeyFile: r.KeyFile, Timeout: timeout}
 	if o.Password, err = a.cachePassword(ctx); err != nil {
 		return nil, fmt.Errorf("password of Redis: %w", err)
 	}

@@ -173,6 +173,16 @@ type Redis struct {
 	Version              int
 	FlushAfterRestore    bool
 	Warm                 []WarmEntry
+	Check                RedisCheck
+}
+
+// RedisCheck is when the state of Redis needs attention.
+type RedisCheck struct {
+	Memory    int // percent; 0: never
+	Clients   int // percent; 0: never
+	HitRatio  int // percent; 0: never
+	Latency   time.Duration
+	Evictions int // a second; 0: any number
 }
 
 // Hooks are shell commands around every operation.

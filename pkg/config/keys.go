@@ -257,6 +257,17 @@ func redisKeys(c *Config, s site) []*key {
 			doc: `Whether a restore into service, and its undo, removes the application's keys from the cache before the units start: what was cached is of the other database. It is never the reason why a restore fails. Without effect where redis.url was not set by anybody.`},
 		{name: "redis.warm", value: warmEntries(&r.Warm), def: defaultWarm,
 			doc: `What "cache warm" puts into the cache: a list of entries, each with a name, a query (one SELECT), a key such as template:{id} with columns in braces, a ttl (1h; 0: for ever), a jitter by which keys live less, and a codec: pickle (a dict of the row), json (for a JSON serializer), raw (the bytes of a column), or django-model (an instance of model, app_label.ObjectName, in its table; with the alias of its database and django_version, by default what the release pins). value names one column to be kept instead of the row. With via: command, the application's own command is run instead, by the user who owns its directory. An instance is kept in a form that is Django's own and differs between its releases: django-model is used only where it is asked for. In an environment variable, a JSON list.`},
+		{name: "redis.check", doc: `When "cache stats" warns.`},
+		{name: "redis.check.memory", value: percent(&r.Check.Memory), def: "90%",
+			doc: `The share of maxmemory that may be used, where a full memory refuses writes (policy noeviction or volatile-*). It is CRITICAL from half of what is left on. Where any key may be evicted a full memory is as it should be.`},
+		{name: "redis.check.clients", value: percent(&r.Check.Clients), def: "80%",
+			doc: `The share of maxclients that may be connected. CRITICAL from half of what is left on.`},
+		{name: "redis.check.hit_ratio", value: percent(&r.Check.HitRatio), def: "off",
+			doc: `The share of reads that must find something. Judged over the time that "cache stats --for" watches, else since the start of Redis.`},
+		{name: "redis.check.latency", value: duration(&r.Check.Latency, time.Microsecond), def: "50ms",
+			doc: `How long the median of PING may take. CRITICAL from ten times that on.`},
+		{name: "redis.check.evictions", value: number(&r.Check.Evictions, 0, 1<<31-1), def: "0",
+			doc: `How many keys may be evicted in a second, judged over the time of "cache stats --for". 0: any number.`},
 	}
 }
 

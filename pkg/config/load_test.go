@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge", "/etc/systemd/system/bmad-forge.service", "/etc/cron.d/bmad-forge", "/etc/logrotate.d/bmad-forge"}},
 		Service:     Service{Manager: "systemd", Units: []string{"bmad-forge"}, Start: []string{}, Stop: []string{}, Restart: []string{}},
 		Health:      Health{URL: "http://localhost:8000/health/", Timeout: 10 * time.Second, Wait: time.Minute},
-		Redis:       Redis{URL: "redis://localhost:6379/0", Version: 1, FlushAfterRestore: true, Warm: guideWarm},
+		Redis:       Redis{URL: "redis://localhost:6379/0", Version: 1, FlushAfterRestore: true, Check: RedisCheck{Memory: 90, Clients: 80, Latency: 50 * time.Millisecond}, Warm: guideWarm},
 		Hooks:       Hooks{Before: []string{}, After: []string{}, Timeout: time.Minute},
 	}
 	l := mustLoad(t, Options{Root: true})

@@ -18,6 +18,9 @@ var (
 	ErrBusy     = errors.New("it is busy with a script")
 )
 
+// errTime means that the connection stands, and nothing comes.
+var errTime = errors.New("no answer in time")
+
 // replies are the codes that answers begin with.
 func replies() []struct {
 	code string
@@ -48,7 +51,7 @@ func Explain(err error) error {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op) && op.Timeout():
-		return errors.New("no answer in time")
+		return errTime
 	case errors.As(err, &op):
 		return op
 	}

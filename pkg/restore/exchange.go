@@ -216,6 +216,7 @@ func (x *exchange) settle(ctx context.Context) error {
 		starting, cancel = x.backTimeout(ctx)
 		defer cancel()
 	}
+	x.Swapped(starting)
 	err := x.start(starting)
 	if err != nil && x.intent.Action == actionUndo {
 		// The intent stays: the units are to be seen to.
@@ -302,6 +303,7 @@ func (x *exchange) back(ctx context.Context, reason error) error {
 		return x.unfinished(errors.Join(fmt.Errorf("%s is the restored database, and the old one could not be put back: %w", x.intent.Live, reason), err, trouble, x.start(ctx)))
 	}
 	x.Step("swapped back")
+	x.Swapped(ctx)
 	trouble = errors.Join(trouble, x.start(ctx))
 	if trouble == nil {
 		trouble = x.Intents.end(x.intent)

@@ -58,6 +58,9 @@ type Options struct {
 	// service: what is to come into service with it goes there now, before units are started with both. An error drops
 	// the restored database.
 	Ready func(context.Context) error
+	// Swapped, if set, is called when another database has come into its place, forwards or backwards, before units are
+	// started: what was derived from the one before (a cache) is to go now. It cannot fail an exchange.
+	Swapped func(context.Context)
 	// Report hears each step of an exchange before it is taken.
 	Report func(step, detail string)
 
@@ -152,6 +155,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Report == nil {
 		o.Report = func(string, string) {}
+	}
+	if o.Swapped == nil {
+		o.Swapped = func(context.Context) {}
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}

@@ -201,6 +201,9 @@ func TestReplace(t *testing.T) {
 					scratchtest.Exec(t, s.o.Admin.WithDatabase(candidateOf(t, s)), heartbeat)
 				}
 			}
+			// What was derived from the other database goes while the units stand still.
+			swaps, running := 0, false
+			s.o.Swapped = func(context.Context) { swaps, running = swaps+1, running || s.app.runs() }
 			var plan restore.Plan
 			s.o.Confirm = func(_ context.Context, p restore.Plan) error { plan = p; return nil }
 			r, err := restore.Replace(t.Context(), s.o)
@@ -233,6 +236,9 @@ func TestReplace(t *testing.T) {
 			must(t, err)
 			if s.is(live) != "restored" || s.is(again.Aside) != "old" || !errors.Is(again.Unwell, ill) {
 				t.Errorf("after a second undo %s is %s, unwell %v", live, s.is(live), again.Unwell)
+			}
+			if swaps != 3 || running {
+				t.Errorf("%d swaps were told, a unit ran meanwhile: %t", swaps, running)
 			}
 			s.settled()
 		})

@@ -1,8 +1,11 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // cacheOf measures what is done to the application's cache.
 func cacheOf(ctx context.Context, b *bench) error {
-	return warmCache(ctx, b)
+	return errors.Join(flushCache(ctx, b), warmCache(ctx, b))
 }

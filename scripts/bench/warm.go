@@ -99,7 +99,7 @@ func (r *redisServer) end() {
 }
 
 // startRedis starts one in a directory of its own. Whoever starts it ends it.
-func (b *bench) startRedis(ctx context.Context, name string) (*redisServer, error) {
+func (b *bench) startRedis(ctx context.Context, name string, more ...string) (*redisServer, error) {
 	if err := os.MkdirAll(b.path(name), 0o700); err != nil {
 		return nil, err
 	}
@@ -107,9 +107,9 @@ func (b *bench) startRedis(ctx context.Context, name string) (*redisServer, erro
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	var err error
-	r.process, err = b.runner.Start(running, proc.Cmd{Path: "redis-server", Dir: b.path(name), StopSignal: syscall.SIGKILL, Args: []string{
+	r.process, err = b.runner.Start(running, proc.Cmd{Path: "redis-server", Dir: b.path(name), StopSignal: syscall.SIGKILL, Args: append([]string{
 		"--port", "0", "--unixsocket", r.socket, "--save", "", "--appendonly", "no", "--dir", b.path(name),
-	}})
+	}, more...)})
 	if err != nil {
 		stop()
 		return nil, err

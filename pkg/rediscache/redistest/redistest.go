@@ -97,12 +97,12 @@ func skip(t testing.TB, why error) {
 var errPort = errors.New("the port is taken")
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nobody waits for it
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:errcheck,forcetypeassert // it is one
+	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 func launch(dir string, args []string) (*Server, error) {
@@ -135,7 +135,7 @@ func (s *Server) run(program string, args []string) error {
 		close(s.ended)
 	}()
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", s.Addr()) //nolint:noctx // loopback: it answers or refuses at once
+		conn, err := net.Dial("tcp", s.Addr())
 		if err == nil {
 			return conn.Close()
 		}
