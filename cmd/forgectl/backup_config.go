@@ -33,9 +33,9 @@ config_files.allow_plaintext is true.
 A path that was configured and is not there is a WARNING; one that was only guessed is
 not. A file that cannot be read makes the set incomplete, which is a WARNING. A file that
 changes while it is read is read again; for that it is held in memory, and so a file of
-more than 64 MiB is not taken, which makes the set incomplete as well. Links are stored as links; a path that is one is
-stored with what it points to. Sockets, FIFOs and devices are never opened. Owner, mode,
-times, extended attributes and hard links are kept.
+more than 64 MiB is not taken, which makes the set incomplete as well. Links are stored as
+links; a path that is one is stored with what it points to. Sockets, FIFOs and devices
+are never opened. Owner, mode, times, extended attributes and hard links are kept.
 
 Signature, suspicion (guard.shrink: files and bytes) and pruning are as for
 forgectl backup db.

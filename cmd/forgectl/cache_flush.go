@@ -8,6 +8,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/rediscache"
+	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -33,8 +34,9 @@ what it misses.
 and "all" has to be typed (or --yes). Sessions and queues may be there.
 
 --stale removes only entries that the current release cannot use: those in whose pickle a
-model says another Django version than --django, or that hold a --class (app.Model, or
-module.Name; may be repeated). The pickle is read, and nothing of it executed.
+model says another Django version than --django (default: what a requirements file of the
+release pins), or that hold a --class (app.Model, or module.Name; may be repeated). The
+pickle is read, and nothing of it executed.
 
 --dry-run counts keys and bytes by group, and removes nothing.
 
@@ -51,8 +53,8 @@ With -o json: {"selection", "keys", "bytes", "seconds", "worst_ping_ms", "dry_ru
 			if o.Rate < 0 {
 				return app.misuse("--rate %d: must not be negative", o.Rate)
 			}
-			if o.stale != (o.django != "" || len(o.classes) > 0) || o.stale && o.dryRun {
-				return app.misuse("--stale needs --django or --class, and they need it; it has no --dry-run")
+			if !o.stale && (o.django != "" || len(o.classes) > 0) || o.stale && o.dryRun {
+				return app.misuse("--django and --class are for --stale, which has no --dry-run")
 			}
 			if err := o.Check(); err != nil {
 				return app.misuse("--pattern, --group and --all: which is it?")
@@ -78,6 +80,12 @@ func (a *App) cacheFlush(ctx context.Context, o cacheFlushOptions) error {
 		return err
 	}
 	o.Prefix = a.cachePrefix()
+	if o.stale && o.django == "" && len(o.classes) == 0 {
+		var err error
+		if o.django, err = warm.DjangoVersion(a.loaded.App.Root); err != nil {
+			return withHint(withCode(exitUnknown, err), "name it: --stale --django VERSION")
+		}
+	}
 	return a.operate(ctx, operation{
 		Spec: job.Spec{Operation: "cache flush", Target: o.String()}, Check: o.dryRun,
 		Do: func(ctx context.Context, run *job.Run) (result, error) {

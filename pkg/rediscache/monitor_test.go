@@ -69,11 +69,11 @@ func TestMonitorStopsForLatency(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_ = app.Do(t.Context(), "DEBUG", "SLEEP", "0.2").Err()
+				_ = app.Do(t.Context(), "DEBUG", "SLEEP", "0.1").Err()
 			}
 		}
 	}()
-	w, err := c.Monitor(t.Context(), rediscache.MonitorOptions{For: time.Minute, Prefix: bmad, MaxLatency: 50 * time.Millisecond})
+	w, err := c.Monitor(t.Context(), rediscache.MonitorOptions{For: time.Minute, Prefix: bmad, MaxLatency: 20 * time.Millisecond})
 	close(stop)
 	<-ended
 	must(t, err)

@@ -90,7 +90,7 @@ func (t target) connect(secure *tls.Config, timeout time.Duration) *Cache {
 			MasterName: t.master, SentinelAddrs: t.addrs, SentinelUsername: t.sentinelUser, SentinelPassword: t.sentinelPassword,
 			Username: t.user, Password: t.password, DB: t.db, TLSConfig: secure, ClientName: ClientName,
 			DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolSize: pool, Protocol: 2,
-			MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1, DisableIdentity: true, ContextTimeoutEnabled: true,
 		}
 		client := redis.NewFailoverClient(o)
 		return &Cache{client: client, target: t, opts: client.Options()}
@@ -98,7 +98,7 @@ func (t target) connect(secure *tls.Config, timeout time.Duration) *Cache {
 	o := &redis.Options{
 		Network: t.network, Addr: t.addrs[0], Username: t.user, Password: t.password, DB: t.db, TLSConfig: secure, ClientName: ClientName,
 		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolSize: pool, Protocol: 2,
-		MaxRetries: -1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: off,
+		MaxRetries: -1, DialerRetries: 1, DisableIdentity: true, ContextTimeoutEnabled: true, MaintNotificationsConfig: off,
 	}
 	client := redis.NewClient(o)
 	return &Cache{client: client, target: t, opts: client.Options()}
