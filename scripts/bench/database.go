@@ -119,7 +119,8 @@ func (b *bench) remove(names ...string) func(context.Context) error {
 
 // repository makes an empty one.
 func (b *bench) repository(ctx context.Context) error {
-	if err := b.remove("repository")(ctx); err != nil {
+	// Without its memory of a repository forgectl would ask whether an empty one is mounted.
+	if err := b.remove("repository", "state")(ctx); err != nil {
 		return err
 	}
 	return os.Mkdir(b.path("repository"), 0o700)
