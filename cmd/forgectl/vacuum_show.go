@@ -141,6 +141,8 @@ func outcomeText(s *ui.Streams, t maintain.TableResult) string {
 		return s.Good(string(t.Outcome))
 	case maintain.Failed:
 		return s.Bad(string(t.Outcome)) + ": " + t.Why
+	case maintain.Gone:
+		return string(t.Outcome) + ": " + t.Why
 	case maintain.Skipped, maintain.Interrupted, maintain.NotStarted:
 	}
 	return s.Warn(string(t.Outcome)) + ": " + t.Why

@@ -14,6 +14,8 @@ var (
 	ErrNotFound = errors.New("no such table or schema")
 	// ErrFailed means that something was tried with a table and went wrong.
 	ErrFailed = errors.New("failed")
+	// errGone is a table without any of the indexes that it had, nor itself.
+	errGone = errors.New("it is not there")
 	// errWindowOver is the cause of a context that ended with the window.
 	errWindowOver = errors.New("the window is over")
 )

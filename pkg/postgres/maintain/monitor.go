@@ -210,22 +210,27 @@ func people(ctx context.Context, conn *pgx.Conn, sql string, arg any) string {
 	var pid int
 	var user, application, kind string
 	_, err = pgx.ForEachRow(rows, []any{&pid, &user, &application, &kind}, func() error {
-		what := fmt.Sprintf("process %d", pid)
-		switch {
-		case application != "":
-			what += fmt.Sprintf(" (%s, %s)", user, application)
-		case user != "":
-			what += fmt.Sprintf(" (%s)", user)
-		case kind != "":
-			what += fmt.Sprintf(" (%s)", kind)
-		}
-		who = append(who, what)
+		who = append(who, person(pid, user, application, kind))
 		return nil
 	})
 	if err != nil {
 		return ""
 	}
 	return strings.Join(who, ", ")
+}
+
+// person is a session of the server, for people.
+func person(pid int, user, application, kind string) string {
+	what := fmt.Sprintf("process %d", pid)
+	switch {
+	case application != "":
+		what += fmt.Sprintf(" (%s, %s)", user, application)
+	case user != "":
+		what += fmt.Sprintf(" (%s)", user)
+	case kind != "":
+		what += fmt.Sprintf(" (%s)", kind)
+	}
+	return what
 }
 
 // busy finds a BusyError as the cause of an error.

@@ -15,7 +15,8 @@ type Outcome string
 // The outcomes.
 const (
 	Done        Outcome = "done"
-	Skipped     Outcome = "skipped"     // busy, gone, not allowed, no room, no time
+	Gone        Outcome = "gone"        // dropped meanwhile: there is nothing left to do
+	Skipped     Outcome = "skipped"     // busy, not allowed, no room, no time
 	Failed      Outcome = "failed"      // tried, and it went wrong
 	Interrupted Outcome = "interrupted" // stopped in the middle; Why says what that means
 	NotStarted  Outcome = "not started"
@@ -30,7 +31,7 @@ func (r *run) note(ctx context.Context, s *session, item Item, took time.Duratio
 			again = true
 			result.Outcome, result.Why = Skipped, (&BusyError{Holders: holders(ctx, s.conn, item.OID)}).Error()
 		case undefinedTable:
-			result.Outcome, result.Why = Skipped, "it was dropped meanwhile"
+			result.Outcome, result.Why = Gone, wasDropped
 		default:
 			result.Warnings = append(result.Warnings, w.Message)
 		}
@@ -88,13 +89,23 @@ func (r *run) explain(ctx context.Context, s *session, result *TableResult, err 
 		return true
 	case errors.Is(err, errNoSpace):
 		return true // others may be done by then
-	case code(err) == undefinedTable:
-		result.Why = "it was dropped meanwhile"
+	case gone(ctx, s, result.OID):
+		result.Outcome, result.Why = Gone, wasDropped
 	case code(err) == "42501" && r.notAllowed(ctx, s, result):
 	default:
 		result.Outcome = Failed
 	}
 	return false
+}
+
+const wasDropped = "it was dropped meanwhile"
+
+// gone reports whether a table is there no more. The code of an error does not
+// tell: a function of an index can miss a table too.
+func gone(ctx context.Context, s *session, table uint32) bool {
+	var exists bool
+	err := s.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = $1::oid)`, int64(table)).Scan(&exists)
+	return err == nil && !exists
 }
 
 // stopped says what it means that an action was stopped in the middle.

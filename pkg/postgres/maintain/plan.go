@@ -111,7 +111,12 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 	if o.Past != nil {
 		past = o.Past(p)
 	}
+	temporary, err := readTemporary(ctx, conn, o, p.Ages)
+	if err != nil {
+		return p, o, err
+	}
 	p.Items, p.Left = choose(tables, gains, o, scope, now)
+	p.Left = append(p.Left, temporary...)
 	for i := range p.Items {
 		item := &p.Items[i]
 		item.Gain = gains.of(*item)
@@ -146,7 +151,7 @@ func (p *Plan) leaveWhatDoesNotFit(o Options) {
 		need := copied(item)
 		switch free, err := p.Space.free(item.Tablespace); {
 		case need > 0 && err == nil && free < need:
-			p.Left = append(p.Left, Left{Table: item.Table, Why: fmt.Sprintf("a copy of it needs %d bytes, and %d are free in %s", need, free, p.Space.dir(item.Tablespace)), Remedy: "make room there"})
+			p.Left = append(p.Left, Left{Table: item.Table, Why: fmt.Sprintf("a copy of it needs %s bytes, and %s are free in %s", count(need), count(free), p.Space.dir(item.Tablespace)), Remedy: "make room there"})
 		case limited && item.Estimate.FromRecords && o.Now().Add(item.Estimate.Time).After(until):
 			p.Left = append(p.Left, Left{Table: item.Table, Why: fmt.Sprintf("it takes about %s, and the window ends at %s", item.Estimate.Time.Round(time.Second), until.Format("15:04 MST")), Remedy: "a longer maintenance.window"})
 		default:

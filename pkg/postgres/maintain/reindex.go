@@ -55,6 +55,7 @@ func (r *run) reindexBlocking(ctx context.Context, s *session, item Item) (warni
 	}
 	watched, release := r.monitor.watch(ctx, s.pid(), item, r.place(item), false)
 	defer release()
+	found := false
 	for _, name := range names {
 		r.o.step("reindex")
 		told, err := s.run(watched, "REINDEX INDEX "+name)
@@ -65,6 +66,10 @@ func (r *run) reindexBlocking(ctx context.Context, s *session, item Item) (warni
 		if err != nil {
 			return warnings, fmt.Errorf("index %s: %w", name, err)
 		}
+		found = true
+	}
+	if !found && gone(ctx, s, item.OID) {
+		return warnings, errGone
 	}
 	return warnings, nil
 }

@@ -111,7 +111,7 @@ func (r Result) Warnings() []string {
 		switch t.Outcome {
 		case Skipped, Interrupted:
 			list = append(list, skippedText(t))
-		case Done, Failed, NotStarted:
+		case Done, Gone, Failed, NotStarted:
 		}
 	}
 	if n := r.Count(NotStarted); n > 0 {
