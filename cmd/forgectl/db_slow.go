@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,10 +103,14 @@ func (a *App) slowTable(s *ui.Streams, r insight.SlowReport) error {
 	if r.Plan == nil {
 		return nil
 	}
-	text := strings.Join(r.Plan.Lines, "\n")
+	lines := r.Plan.Lines
 	if r.Plan.Why != "" {
-		text = "no plan: " + r.Plan.Why
+		lines = []string{"no plan: " + r.Plan.Why}
 	}
-	_, err := fmt.Fprintf(s.Out, "\nstatement %d\n%s\n", r.Plan.Number, text)
+	text := fmt.Sprintf("\nstatement %d\n", r.Plan.Number)
+	for _, line := range lines { // names in it are those of whoever may create tables
+		text += ui.Printable(line) + "\n"
+	}
+	_, err := fmt.Fprint(s.Out, text)
 	return err
 }

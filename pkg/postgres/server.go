@@ -22,8 +22,28 @@ type Server struct {
 	DatabaseBytes    int64
 }
 
-// Facts asks the server behind conn.
+// Facts asks the server behind conn, which is in no transaction: some of the
+// questions may be refused.
 func Facts(ctx context.Context, conn *pgx.Conn) (Server, error) {
+	return facts(ctx, conn, func(sql string, value *string) { _ = conn.QueryRow(ctx, sql).Scan(value) })
+}
+
+// FactsWithin is Facts in a transaction, under its timeouts. What is refused does
+// not end it.
+func FactsWithin(ctx context.Context, tx pgx.Tx) (Server, error) {
+	return facts(ctx, tx, func(sql string, value *string) {
+		if inner, err := tx.Begin(ctx); err == nil {
+			_ = inner.QueryRow(ctx, sql).Scan(value)
+			_ = inner.Rollback(context.WithoutCancel(ctx))
+		}
+	})
+}
+
+// facts asks; try is for what may be forbidden, and nothing depends on that.
+func facts(ctx context.Context, conn interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, try func(sql string, value *string),
+) (Server, error) {
 	var s Server
 	var version int
 	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
@@ -34,11 +54,10 @@ func Facts(ctx context.Context, conn *pgx.Conn) (Server, error) {
 		return s, fmt.Errorf("ask server for its facts: %w", err)
 	}
 	s.Version = Version(version)
-	// These three may be forbidden, and nothing depends on them.
-	_ = conn.QueryRow(ctx, `SELECT system_identifier::text FROM pg_catalog.pg_control_system()`).Scan(&s.SystemIdentifier)
-	_ = conn.QueryRow(ctx, `SELECT current_setting('data_directory')`).Scan(&s.DataDirectory)
 	var preload string
-	_ = conn.QueryRow(ctx, `SELECT current_setting('shared_preload_libraries')`).Scan(&preload)
+	try(`SELECT system_identifier::text FROM pg_catalog.pg_control_system()`, &s.SystemIdentifier)
+	try(`SELECT current_setting('data_directory')`, &s.DataDirectory)
+	try(`SELECT current_setting('shared_preload_libraries')`, &preload)
 	for lib := range strings.SplitSeq(preload, ",") {
 		if lib = strings.Trim(strings.TrimSpace(lib), `"`); lib != "" {
 			s.Preload = append(s.Preload, lib)

@@ -2,6 +2,7 @@ package insight
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -50,6 +51,8 @@ type IndexFinding struct {
 	// SQL does it, Back takes it back. Both are empty where somebody has to think.
 	SQL  string `json:"sql"`
 	Back string `json:"back"`
+
+	oid uint32 // of an index that is there
 }
 
 // IndexReport is what forgectl db indexes shows.
@@ -83,9 +86,6 @@ type index struct {
 	Columns       []string
 	Predicate     string
 	NullsEqual    bool
-	Definition    string
-	Tablespace    string
-	Comment       string
 }
 
 // Indexes looks for indexes that are of no use, damaged, swollen or missing.
@@ -125,6 +125,9 @@ func (s *Session) Indexes(ctx context.Context, l IndexLimits) (IndexReport, erro
 			return err
 		}
 		r.Findings = append(r.Findings, missing...)
+		if r.Findings, err = takeBack(ctx, tx, r.Findings); err != nil {
+			return err
+		}
 		if err := s.standbys(ctx, tx, &r.Head); err != nil {
 			return err
 		}
@@ -156,9 +159,7 @@ SELECT ic.oid, c.oid, pg_catalog.format('%I.%I', n.nspname, ic.relname), pg_cata
 	coalesce(s.idx_scan, 0), `+last+`, i.indnkeyatts,
 	(SELECT array_agg(pg_catalog.concat_ws(' ', CASE WHEN i.indkey[k] = 0 THEN pg_catalog.pg_get_indexdef(ic.oid, k + 1, false) ELSE i.indkey[k]::text END,
 		i.indclass[k], i.indcollation[k], i.indoption[k]) ORDER BY k) FROM pg_catalog.generate_series(0, i.indnatts - 1) k),
-	coalesce(i.indpred::text, ''), `+nulls+`, coalesce(pg_catalog.pg_get_indexdef(ic.oid), ''),
-	coalesce((SELECT pg_catalog.quote_ident(t.spcname) FROM pg_catalog.pg_tablespace t WHERE t.oid = ic.reltablespace), ''),
-	coalesce(pg_catalog.obj_description(ic.oid, 'pg_class'), '')
+	coalesce(i.indpred::text, ''), `+nulls+`
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = ic.relnamespace
@@ -208,7 +209,17 @@ func (s *Session) standbys(ctx context.Context, tx pgx.Tx, h *Head) error {
 
 // bloated are indexes of which a large part is dead.
 func bloated(ctx context.Context, tx pgx.Tx, known []index, l IndexLimits) ([]IndexFinding, error) {
-	list, err := bloat.Indexes(ctx, tx, bloat.Filter{Exact: l.Exact})
+	// No more can be dead than there is: most indexes are too small to be looked at.
+	at, large := map[uint32]index{}, map[uint32]bool{}
+	for _, k := range known {
+		if at[k.OID] = k; k.Bytes >= l.BloatBytes {
+			large[k.TableOID] = true
+		}
+	}
+	if len(large) == 0 {
+		return nil, nil
+	}
+	list, err := bloat.Indexes(ctx, tx, bloat.Filter{Exact: l.Exact, Tables: slices.Collect(maps.Keys(large))})
 	if err != nil {
 		return nil, err
 	}
@@ -217,11 +228,11 @@ func bloated(ctx context.Context, tx pgx.Tx, known []index, l IndexLimits) ([]In
 		if x.Space.How == bloat.Unknown || x.Space.Dead < max(l.BloatBytes, 1) || x.Space.Ratio() < l.BloatRatio {
 			continue
 		}
-		at := slices.IndexFunc(known, func(k index) bool { return k.OID == x.OID })
-		if at < 0 {
-			continue // made since these were listed
+		k, listed := at[x.OID]
+		if !listed {
+			continue // made since
 		}
-		f := known[at].finding(Bloated, "%s", bloatText(x.Space))
+		f := k.finding(Bloated, "%s", bloatText(x.Space))
 		f.SQL, f.Back = "REINDEX INDEX CONCURRENTLY "+f.Index+";", unchanged
 		found = append(found, f)
 	}

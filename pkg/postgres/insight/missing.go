@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -64,19 +63,19 @@ func (s *Session) missing(ctx context.Context, tx pgx.Tx, list []index, l IndexL
 	if err != nil {
 		return nil, err
 	}
-	var taken []string
+	taken, proposed := map[string]bool{}, map[string]bool{}
 	for _, x := range list {
-		taken = append(taken, x.Name)
+		taken[x.Name] = true
 	}
 	var found []IndexFinding
 	for _, k := range keys {
-		name := freeName(k, taken)
 		sql := fmt.Sprintf("ON %s (%s);", k.Table, strings.Join(k.Quoted, ", "))
-		if slices.ContainsFunc(found, func(f IndexFinding) bool { return strings.HasSuffix(f.SQL, sql) }) {
+		if proposed[sql] {
 			continue // two keys over the same columns
 		}
+		name := freeName(k, taken)
 		index := k.Schema + "." + name
-		taken = append(taken, index)
+		taken[index], proposed[sql] = true, true
 		found = append(found, IndexFinding{
 			Kind: Missing, Index: index, Table: k.Table, Bytes: max(k.Bytes, 0),
 			Why: fmt.Sprintf("foreign key %s: each row that is deleted from %s reads this table whole", k.Name, k.Refers),
@@ -100,7 +99,7 @@ var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 // freeName is a name that no index has, quoted where SQL wants it. No keyword ends
 // like that.
-func freeName(k foreignKey, taken []string) string {
+func freeName(k foreignKey, taken map[string]bool) string {
 	base := k.Bare + "_" + strings.Join(k.Columns, "_")
 	for n := 0; ; n++ {
 		suffix := "_idx"
@@ -111,7 +110,7 @@ func freeName(k foreignKey, taken []string) string {
 		if !plainName.MatchString(name) {
 			name = postgres.QuoteIdent(name)
 		}
-		if !slices.Contains(taken, k.Schema+"."+name) {
+		if !taken[k.Schema+"."+name] {
 			return name
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/bloat"
 )
 
@@ -39,20 +38,8 @@ func (x index) finding(kind, format string, args ...any) IndexFinding {
 	return IndexFinding{
 		Kind: kind, Index: x.Name, Table: x.Table, Why: fmt.Sprintf(format, args...), Bytes: x.Bytes,
 		Scans: x.Scans, LastScan: x.LastScan, Constraint: x.Constraint || x.Primary, Replica: x.Replica,
-		SQL: "DROP INDEX CONCURRENTLY " + x.Name + ";", Back: x.back(),
+		SQL: "DROP INDEX CONCURRENTLY " + x.Name + ";", oid: x.OID,
 	}
-}
-
-// back is the SQL that makes the index again, as it was.
-func (x index) back() string {
-	sql := strings.Replace(x.Definition, " INDEX ", " INDEX CONCURRENTLY ", 1) + ";"
-	if x.Tablespace != "" {
-		sql = "SET default_tablespace = " + x.Tablespace + "; " + sql
-	}
-	if x.Comment != "" {
-		sql += " COMMENT ON INDEX " + x.Name + " IS " + postgres.QuoteLiteral(x.Comment) + ";"
-	}
-	return sql
 }
 
 // invalid are leftovers of builds that failed.
@@ -63,7 +50,7 @@ func invalid(list []index, building map[uint32]bool) []IndexFinding {
 		case x.Valid || building[x.OID]:
 		case x.Partitioned:
 			f := x.finding(Invalid, "a partition has no index that belongs to it")
-			f.SQL, f.Back = "", ""
+			f.SQL = ""
 			found = append(found, f)
 		case x.Constraint || x.Primary || x.Replica || x.Attached:
 			f := x.finding(Invalid, "not valid, and something relies on it: rebuild it")

@@ -48,12 +48,10 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{o: o, conn: conn}
-	// Not in a transaction: some of the facts may be refused.
-	if s.server, err = postgres.Facts(ctx, conn); err != nil {
-		_ = s.Close()
-		return nil, err
-	}
 	err = s.reading(ctx, func(tx pgx.Tx) error {
+		if s.server, err = postgres.FactsWithin(ctx, tx); err != nil {
+			return err
+		}
 		return tx.QueryRow(ctx, `SELECT (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()),
 			pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')`).Scan(&s.oid, &s.monitor)
 	})
@@ -104,10 +102,12 @@ func (s *Session) reading(ctx context.Context, f func(tx pgx.Tx) error) (err err
 		return fmt.Errorf("begin to read: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	for name, d := range map[string]time.Duration{"statement_timeout": s.o.Timeout, "lock_timeout": lockWait} {
-		if _, err := tx.Exec(ctx, `SELECT pg_catalog.set_config($1, $2, true)`, name, strconv.FormatInt(d.Milliseconds(), 10)); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+	// Thousands of relations make a question look expensive that is not: compiling
+	// it takes longer than the answer.
+	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('lock_timeout', $2, true), pg_catalog.set_config('jit', 'off', true)`,
+		strconv.FormatInt(s.o.Timeout.Milliseconds(), 10), strconv.FormatInt(lockWait.Milliseconds(), 10))
+	if err != nil {
+		return fmt.Errorf("set the timeouts: %w", err)
 	}
 	return f(tx)
 }

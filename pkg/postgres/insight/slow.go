@@ -211,10 +211,13 @@ func (s *Session) explain(ctx context.Context, list []Statement, number int) (*P
 	err := s.reading(ctx, func(tx pgx.Tx) error {
 		rows, err := collect[row](ctx, tx, "a plan", "EXPLAIN "+text)
 		for _, r := range rows {
-			p.Lines = append(p.Lines, Mask(r.Line))
+			p.Lines = append(p.Lines, r.Line)
 		}
 		return err
 	})
+	if len(p.Lines) > 0 { // a constant may go over several lines
+		p.Lines = strings.Split(Mask(strings.Join(p.Lines, "\n")), "\n")
+	}
 	if err != nil && ctx.Err() == nil {
 		p.Why, err = Mask(err.Error()), nil
 	}
