@@ -6,11 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,80 +26,22 @@ import (
 // of recovery.
 type pair struct {
 	primary *scratch.Cluster
-	socket  string // of the standby
+	follows *scratchtest.Standby
 }
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{primary: server(t, map[string]string{"wal_level": "replica", "max_wal_senders": "4", "synchronous_commit": "on"})}
-	p.socket = shortDir(t)
-	if user := p.primary.User; user != nil {
-		must(t, os.Chown(p.socket, int(user.UID), int(user.GID)))
-	}
-	data := filepath.Join(p.socket, "data")
-	var log []string
-	var mu sync.Mutex
-	command := func(program string, args ...string) proc.Cmd {
-		return proc.Cmd{
-			Path: "/usr/lib/postgresql/15/bin/" + program, Args: args, Dir: "/", Env: []string{"LC_ALL=C", "HOME=" + p.socket}, As: p.primary.User,
-			StopSignal: syscall.SIGQUIT, DeathSignal: syscall.SIGQUIT,
-			Stderr: func(line string) {
-				mu.Lock()
-				defer mu.Unlock()
-				log = append(log, line)
-			},
-		}
-	}
-	must(t, scratchtest.Runner().Run(t.Context(), command("pg_basebackup", "--host="+p.primary.SocketDir, "--username=postgres", "--pgdata="+data,
-		"--wal-method=stream", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")))
-	life, end := context.WithCancel(context.Background())
-	running, err := scratchtest.Runner().Start(life, command("postgres", "-D", data, "-c", "unix_socket_directories="+p.socket, "-c", "listen_addresses=", "-c", "fsync=off",
-		"-c", "max_standby_streaming_delay=0", "-c", "hot_standby_feedback=off"))
-	if err != nil {
-		end()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		end()
-		_ = running.Wait()
-		if t.Failed() {
-			t.Logf("the standby said\n%s", strings.Join(log, "\n"))
-		}
-	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		e := p.standby(t, "postgres")
-		if conn, err := e.Connect(t.Context()); err == nil {
-			conn.Close(t.Context())
-			return p
-		} else if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+	primary := server(t, map[string]string{"wal_level": "replica", "max_wal_senders": "4", "max_replication_slots": "4", "synchronous_commit": "on"})
+	return &pair{primary, scratchtest.StartStandby(t, primary)}
 }
 
 func (p *pair) standby(t testing.TB, database string) *postgres.Endpoint {
 	t.Helper()
-	e, err := postgres.Resolve(t.Context(), postgres.Target{URL: "host='" + p.socket + "' port=5432 user=postgres", Database: database, Environ: os.Environ()})
-	must(t, err)
-	return e
+	return p.follows.Connect(t, database, scratch.Superuser)
 }
 
 func (p *pair) admin(t testing.TB) *postgres.Endpoint {
 	return scratchtest.Connect(t, p.primary, "postgres", scratch.Superuser)
-}
-
-// caughtUp waits until the standby has everything that was done on the primary.
-func (p *pair) caughtUp(t testing.TB) {
-	t.Helper()
-	at := scratchtest.Query(t, p.admin(t), "SELECT pg_current_wal_lsn()")
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if scratchtest.Query(t, p.standby(t, "postgres"), "SELECT pg_last_wal_replay_lsn() >= '"+at+"'") == "true" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the standby does not catch up")
-		}
-	}
 }
 
 // conflicts waits until recovery has ended a session of a database.
@@ -127,7 +66,7 @@ func TestHardStandby(t *testing.T) {
 	hard{
 		name: "standby", database: "a=b", files: []string{"large_objects", "partitions", "columns"},
 		from: func(made *postgres.Endpoint) *postgres.Endpoint {
-			p.caughtUp(t)
+			p.follows.CatchUp(t)
 			return p.standby(t, made.Database())
 		},
 		said: []string{
@@ -162,7 +101,7 @@ func TestHardStandbyConflict(t *testing.T) {
 			scratchtest.Exec(t, p.admin(t), "CREATE DATABASE "+name)
 			made := p.admin(t).WithDatabase(name)
 			scratchtest.Exec(t, made, "CREATE TABLE t AS SELECT i AS id, repeat(md5(i::text), 100) AS t FROM generate_series(1, 5000) i")
-			p.caughtUp(t)
+			p.follows.CatchUp(t)
 			c := catalogtest.Open(t, t.TempDir())
 			var once sync.Once
 			interfere := func() {
