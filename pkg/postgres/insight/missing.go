@@ -43,20 +43,6 @@ WHERE k.contype = 'f' AND (c.reltuples < 0 OR c.reltuples >= $1)
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY c.relpages DESC, 1, 2, 3`
 
-// scanned is a row: a table that is often read whole.
-type scanned struct {
-	Table       string
-	Scans, Read int64
-	Bytes       int64
-}
-
-const scannedQuery = `
-SELECT pg_catalog.format('%I.%I', s.schemaname, s.relname), s.seq_scan, s.seq_tup_read, c.relpages * current_setting('block_size')::bigint
-FROM pg_catalog.pg_stat_user_tables s JOIN pg_catalog.pg_class c ON c.oid = s.relid
-WHERE c.reltuples >= greatest($1::bigint, 10000) AND s.seq_scan >= 100 AND s.seq_scan > coalesce(s.idx_scan, 0)
-	AND s.seq_tup_read / s.seq_scan >= c.reltuples / 2
-ORDER BY s.seq_tup_read DESC, 1`
-
 // missing suggests indexes.
 func (s *Session) missing(ctx context.Context, tx pgx.Tx, list []index, l IndexLimits) ([]IndexFinding, error) {
 	keys, err := collect[foreignKey](ctx, tx, "foreign keys", foreignKeysQuery, l.Rows)
@@ -73,7 +59,7 @@ func (s *Session) missing(ctx context.Context, tx pgx.Tx, list []index, l IndexL
 		if proposed[sql] {
 			continue // two keys over the same columns
 		}
-		name := freeName(k, taken)
+		name := freeName(k.Schema, k.Bare+"_"+strings.Join(k.Columns, "_"), taken)
 		index := k.Schema + "." + name
 		taken[index], proposed[sql] = true, true
 		found = append(found, IndexFinding{
@@ -82,25 +68,15 @@ func (s *Session) missing(ctx context.Context, tx pgx.Tx, list []index, l IndexL
 			SQL: "CREATE INDEX CONCURRENTLY " + name + " " + sql, Back: "DROP INDEX CONCURRENTLY " + index + ";",
 		})
 	}
-	tables, err := collect[scanned](ctx, tx, "sequential scans", scannedQuery, l.Rows)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range tables {
-		found = append(found, IndexFinding{
-			Kind: Scanned, Table: t.Table, Bytes: t.Bytes,
-			Why: fmt.Sprintf("read whole %d times, about %d rows each: an index on what those queries search may help; forgectl db slow --by reads shows them", t.Scans, t.Read/t.Scans),
-		})
-	}
-	return found, nil
+	tables, err := s.scannedTables(ctx, tx, l.Rows, taken, proposed)
+	return append(found, tables...), err
 }
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 // freeName is a name that no index has, quoted where SQL wants it. No keyword ends
 // like that.
-func freeName(k foreignKey, taken map[string]bool) string {
-	base := k.Bare + "_" + strings.Join(k.Columns, "_")
+func freeName(schema, base string, taken map[string]bool) string {
 	for n := 0; ; n++ {
 		suffix := "_idx"
 		if n > 0 {
@@ -110,7 +86,7 @@ func freeName(k foreignKey, taken map[string]bool) string {
 		if !plainName.MatchString(name) {
 			name = postgres.QuoteIdent(name)
 		}
-		if !taken[k.Schema+"."+name] {
+		if !taken[schema+"."+name] {
 			return name
 		}
 	}
