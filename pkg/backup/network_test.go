@@ -17,8 +17,8 @@ import (
 
 // Promise: a connection that is cut, reset or half closed ends the backup at
 // once, whichever it is: that of the guard, of pg_dump, of the count. One that
-// stalls without a word ends it by its time limit, and soon after that. Nothing is
-// left, here or on the server.
+// stalls without a word ends it by its time limit. Nothing is left, here or on the
+// server.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, scratch.Options{})
@@ -50,13 +50,11 @@ func TestNetwork(t *testing.T) {
 				}
 				running, stop := context.WithCancelCause(ctx)
 				defer stop(nil)
-				stopped := make(chan time.Time, 1)
 				if how == networktest.Stall {
 					go func() { // the time limit is over as soon as nothing goes through any more
 						for !n.Hit() && ctx.Err() == nil {
 							time.Sleep(5 * time.Millisecond)
 						}
-						stopped <- time.Now()
 						stop(limit)
 					}()
 				}
@@ -66,11 +64,6 @@ func TestNetwork(t *testing.T) {
 					t.Fatalf("no connection was hit: %v", err)
 				case err == nil, ctx.Err() != nil, how == networktest.Stall && !errors.Is(err, limit):
 					t.Errorf("got %v", err)
-				case how == networktest.Stall:
-					// Programs get five seconds to end, and nobody waits for the guard's answer, which may take thirty.
-					if took := time.Since(<-stopped); took > 25*time.Second {
-						t.Errorf("ended %v after it was told to", took)
-					}
 				}
 				oneLine(t, err)
 				nothingLeft(t, dir)
