@@ -8,7 +8,6 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/rediscache"
-	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -34,18 +33,20 @@ what it misses.
 and "all" has to be typed (or --yes). Sessions and queues may be there.
 
 --stale removes only entries that the current release cannot use: those in whose pickle a
-model says another Django version than --django (default: what a requirements file of the
-release pins), or that hold a --class (app.Model, or module.Name; may be repeated). The
-pickle is read, and nothing of it executed.
+model says another Django version than --django (default: django_version in redis.warm,
+else what a requirements file of the release pins); that hold a model which the database,
+if it answers, does not know (django_content_type); or that hold a --class (app.Model, or
+module.Name; may be repeated). The pickle is read, and nothing of it executed.
 
---dry-run counts keys and bytes by group, and removes nothing.
+--dry-run counts keys and bytes by group, and removes nothing; with --all it
+shows what else lives there.
 
 With -o json: {"selection", "keys", "bytes", "seconds", "worst_ping_ms", "dry_run"}, with
 --dry-run what cache memory prints. "bytes" is an estimate from a sample.`,
 		Example: `  forgectl cache flush --dry-run
   forgectl cache flush
   forgectl cache flush --group 'bmad:1:template:*' --rate 5000
-  forgectl cache flush --stale --django 5.2.11
+  forgectl cache flush --stale --dry-run
   forgectl cache flush --all`,
 		Annotations: operationCodes(),
 		Args:        cobra.NoArgs,
@@ -53,8 +54,11 @@ With -o json: {"selection", "keys", "bytes", "seconds", "worst_ping_ms", "dry_ru
 			if o.Rate < 0 {
 				return app.misuse("--rate %d: must not be negative", o.Rate)
 			}
-			if !o.stale && (o.django != "" || len(o.classes) > 0) || o.stale && o.dryRun {
-				return app.misuse("--django and --class are for --stale, which has no --dry-run")
+			if !o.stale && (o.django != "" || len(o.classes) > 0) {
+				return app.misuse("--django and --class are for --stale")
+			}
+			if o.stale && o.All {
+				return app.misuse("--all takes what others wrote, and --stale is about this application: which is it?")
 			}
 			if err := o.Check(); err != nil {
 				return app.misuse("--pattern, --group and --all: which is it?")
@@ -80,12 +84,6 @@ func (a *App) cacheFlush(ctx context.Context, o cacheFlushOptions) error {
 		return err
 	}
 	o.Prefix = a.cachePrefix()
-	if o.stale && o.django == "" && len(o.classes) == 0 {
-		var err error
-		if o.django, err = warm.DjangoVersion(a.loaded.App.Root); err != nil {
-			return withHint(withCode(exitUnknown, err), "name it: --stale --django VERSION")
-		}
-	}
 	return a.operate(ctx, operation{
 		Spec: job.Spec{Operation: "cache flush", Target: o.String()}, Check: o.dryRun,
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
@@ -93,8 +91,15 @@ func (a *App) cacheFlush(ctx context.Context, o cacheFlushOptions) error {
 			if err != nil {
 				return result{}, err
 			}
+			if o.stale {
+				release, err := a.release(ctx, run, o)
+				if err != nil {
+					return result{}, err
+				}
+				o.Stale = release.Stale
+			}
 			if o.dryRun {
-				survey, err := cache.Survey(ctx, rediscache.SurveyOptions{Selection: o.Selection})
+				survey, err := cache.Survey(ctx, rediscache.SurveyOptions{Selection: o.Selection, Stale: o.Stale})
 				if err != nil {
 					return result{}, fmt.Errorf("look at %s: %w", o, err)
 				}
@@ -104,9 +109,6 @@ func (a *App) cacheFlush(ctx context.Context, o cacheFlushOptions) error {
 				if err := a.confirmFlushAll(ctx, cache, o.Prefix); err != nil {
 					return result{}, err
 				}
-			}
-			if o.stale {
-				o.Stale = rediscache.Stale(o.django, o.classes)
 			}
 			bar := a.Streams.ProgressOf("keys", 0)
 			defer bar.Done()
@@ -141,23 +143,4 @@ func (a *App) confirmFlushAll(ctx context.Context, cache *rediscache.Cache, pref
 		}
 	}
 	return a.Confirm(ctx, fmt.Sprintf("Remove all %s of %s, %s of them not the application's?", things(int(survey.Looked), "key"), cache, ui.Count(others)), "all")
-}
-
-// flushedShown is the JSON of forgectl cache flush.
-type flushedShown struct {
-	Selection string  `json:"selection"`
-	Keys      int64   `json:"keys"`
-	Bytes     int64   `json:"bytes"`
-	Seconds   float64 `json:"seconds"`
-	Worst     float64 `json:"worst_ping_ms"`
-	DryRun    bool    `json:"dry_run"`
-}
-
-func flushedResult(o cacheFlushOptions, done rediscache.Flushed) result {
-	shown := flushedShown{o.String(), done.Keys, done.Bytes, done.Took.Seconds(), milliseconds(done.Worst), o.dryRun}
-	return result{JSON: shown, Text: func(s *ui.Streams) error {
-		_, err := fmt.Fprintf(s.Out, "%s  removed: %s, about %s, in %s; PING of another client took %s at most\n", s.Bold(ui.Printable(shown.Selection)),
-			things(int(shown.Keys), "key"), ui.Bytes(shown.Bytes), ui.Duration(done.Took), shortTime(done.Worst))
-		return err
-	}}
 }

@@ -14,10 +14,9 @@ import (
 type FlushOptions struct {
 	Selection
 	Rate int // keys removed a second; 0: as fast as others do not feel it
-	// Stale, if set, is asked about each key that was selected, with its value; only
-	// keys that it says true of are removed. Values beyond StaleLimit are not read,
-	// and stay.
-	Stale func(key string, value []byte) bool
+	// Stale, if set, is asked about the value of each key that was selected; only keys
+	// that it says true of are removed. Values beyond StaleLimit are not read, and stay.
+	Stale func(value []byte) bool
 
 	Progress func(looked, total int64) // keys; may be nil
 }
@@ -167,7 +166,10 @@ func (f *flush) chosen(keys []string) []string {
 // remove unlinks keys, in commands that are short, and steps back when others wait.
 func (f *flush) remove(ctx context.Context, keys []string) (err error) {
 	if f.Stale != nil {
-		if keys, err = f.stale(ctx, keys); err != nil {
+		var passed int64
+		keys, passed, err = f.stale(ctx, f.Stale, keys)
+		f.passed.Add(passed)
+		if err != nil {
 			return err
 		}
 	}

@@ -174,14 +174,27 @@ func TestFlushStale(t *testing.T) {
 	must(t, other.MSet(t.Context(), "bmad:1:old", stored("3.2.19"), "bmad:1:new", stored("5.2.11"), "bmad:1:int", "42", "bmad:1:raw", "no pickle").Err())
 	must(t, other.RPush(t.Context(), "bmad:1:list", "x").Err())
 	c := open(t, rediscache.Options{URL: s.URL()})
-	done, err := c.Flush(t.Context(), rediscache.FlushOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: rediscache.Stale("5.2.11", nil)})
+	survey, err := c.Survey(t.Context(), rediscache.SurveyOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: rediscache.Release{Django: "5.2.11"}.Stale})
+	must(t, err)
+	if survey.Looked != 1 || survey.Groups["bmad:1:old"] == nil || other.DBSize(t.Context()).Val() != 5 {
+		t.Errorf("a look finds %+v", survey)
+	}
+	has := rediscache.Release{Django: "5.2.11", Models: map[string]bool{"forge.template": true}}
+	done, err := c.Flush(t.Context(), rediscache.FlushOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: has.Stale})
 	must(t, err)
 	if done.Keys != 1 || done.Passed != 1 || other.Exists(t.Context(), "bmad:1:old").Val() != 0 {
 		t.Errorf("%+v, old is there: %d", done, other.Exists(t.Context(), "bmad:1:old").Val())
 	}
-	done, err = c.Flush(t.Context(), rediscache.FlushOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: rediscache.Stale("", []string{"forge.Template"})})
+	done, err = c.Flush(t.Context(), rediscache.FlushOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: rediscache.Release{Without: []string{"forge.Template"}}.Stale})
 	must(t, err)
 	if done.Keys != 1 || other.Exists(t.Context(), "bmad:1:new").Val() != 0 {
 		t.Errorf("by class: %+v", done)
+	}
+	must(t, other.Set(t.Context(), "bmad:1:gone", stored("5.2.11"), 0).Err())
+	without := rediscache.Release{Models: map[string]bool{"forge.other": true}}
+	done, err = c.Flush(t.Context(), rediscache.FlushOptions{Selection: rediscache.Selection{Prefix: bmad}, Stale: without.Stale})
+	must(t, err)
+	if done.Keys != 1 || other.Exists(t.Context(), "bmad:1:gone").Val() != 0 {
+		t.Errorf("by model: %+v", done)
 	}
 }

@@ -4,28 +4,37 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bmad-forge/forgectl/pkg/rediscache/pickle"
 )
 
+// Release is what is known of the release that reads the cache.
+type Release struct {
+	Django  string          // its version; "" when nobody knows
+	Models  map[string]bool // its models as "app_label.model", lower case as Django keeps them; nil when nobody knows
+	Without []string        // classes that it does not have any more
+}
+
 // Stale is what a release cannot use of what an earlier one has cached: values that
-// hold something of another Django, or of one of the classes. What cannot be read, or
-// holds neither models nor such classes, is not stale. Nothing is executed.
-func Stale(django string, classes []string) func(key string, value []byte) bool {
-	return func(_ string, value []byte) bool {
-		v, err := pickle.Stored(value, pickle.Limits{})
-		if err != nil {
-			return false
-		}
-		for _, m := range pickle.Models(v) {
-			if django != "" && m.Version != django || slices.Contains(classes, m.Class) {
-				return true
-			}
-		}
-		return len(classes) > 0 && slices.ContainsFunc(pickle.Classes(v), func(c string) bool { return slices.Contains(classes, c) })
+// hold something of another Django, a model that it does not have, or one of the
+// classes. What cannot be read, or holds neither, is not stale. Nothing is executed.
+func (r Release) Stale(value []byte) bool {
+	v, err := pickle.Stored(value, pickle.Limits{})
+	if err != nil {
+		return false
 	}
+	for _, m := range pickle.Models(v) {
+		if r.Django != "" && m.Version != r.Django {
+			return true
+		}
+		if app, name, ok := m.Label(); ok && r.Models != nil && !r.Models[strings.ToLower(app+"."+name)] {
+			return true
+		}
+	}
+	return len(r.Without) > 0 && slices.ContainsFunc(pickle.Classes(v), func(c string) bool { return slices.Contains(r.Without, c) })
 }
 
 // StaleLimit is the largest value, in bytes, that is read to see whether it is stale.
@@ -36,11 +45,11 @@ const (
 	staleBytes = 32 << 20 // unless they are large
 )
 
-// stale keeps the keys whose value is. What is written between the look and the
-// removal goes too, and is made again.
-func (f *flush) stale(ctx context.Context, keys []string) ([]string, error) {
-	readable, sizes, err := f.readable(ctx, keys)
-	var old []string
+// stale keeps the keys whose value is, and counts those that were not read. What is
+// written between the look and the removal goes too, and is made again.
+func (c *Cache) stale(ctx context.Context, is func(value []byte) bool, keys []string) (old []string, passed int64, err error) {
+	readable, sizes, err := c.readable(ctx, keys)
+	passed = int64(len(keys) - len(readable))
 	for err == nil && len(readable) > 0 {
 		n, bytes := 0, int64(0)
 		for n < min(staleBatch, len(readable)) && (n == 0 || bytes+sizes[n] <= staleBytes) {
@@ -48,16 +57,19 @@ func (f *flush) stale(ctx context.Context, keys []string) ([]string, error) {
 			n++
 		}
 		var found []string
-		found, err = f.staleOf(ctx, readable[:n])
+		found, err = c.staleOf(ctx, is, readable[:n])
 		old = append(old, found...)
 		readable, sizes = readable[n:], sizes[n:]
 	}
-	return old, err
+	return old, passed, err
 }
 
 // readable are the keys that hold a text of bearable length.
-func (f *flush) readable(ctx context.Context, keys []string) (readable []string, sizes []int64, err error) {
-	pipe := f.client.Pipeline()
+func (c *Cache) readable(ctx context.Context, keys []string) (readable []string, sizes []int64, err error) {
+	if len(keys) == 0 {
+		return nil, nil, nil
+	}
+	pipe := c.client.Pipeline()
 	lengths := make([]*redis.IntCmd, len(keys))
 	for i, k := range keys {
 		lengths[i] = pipe.StrLen(ctx, k)
@@ -68,7 +80,6 @@ func (f *flush) readable(ctx context.Context, keys []string) (readable []string,
 	for i, k := range keys {
 		// Another type is an error of that key alone.
 		if lengths[i].Err() != nil || lengths[i].Val() > StaleLimit {
-			f.passed.Add(1)
 			continue
 		}
 		readable, sizes = append(readable, k), append(sizes, lengths[i].Val())
@@ -76,8 +87,8 @@ func (f *flush) readable(ctx context.Context, keys []string) (readable []string,
 	return readable, sizes, nil
 }
 
-func (f *flush) staleOf(ctx context.Context, keys []string) ([]string, error) {
-	pipe := f.client.Pipeline()
+func (c *Cache) staleOf(ctx context.Context, is func(value []byte) bool, keys []string) ([]string, error) {
+	pipe := c.client.Pipeline()
 	values := make([]*redis.StringCmd, len(keys))
 	for i, k := range keys {
 		values[i] = pipe.Get(ctx, k)
@@ -87,7 +98,7 @@ func (f *flush) staleOf(ctx context.Context, keys []string) ([]string, error) {
 	}
 	var old []string
 	for i, v := range values {
-		if data, err := v.Bytes(); err == nil && f.Stale(keys[i], data) {
+		if data, err := v.Bytes(); err == nil && is(data) {
 			old = append(old, keys[i])
 		}
 	}

@@ -18,6 +18,8 @@ type SurveyOptions struct {
 	Bound int // so many keys are measured one by one; more are sampled. 0: DefaultBound
 	Rate  int // keys measured a second; 0: no limit
 	Top   int // so many of the biggest keys are named; 0: 10
+	// Stale, if set, leaves out what it does not say true of, as a flush does.
+	Stale func(value []byte) bool
 
 	// Resume goes on from a state that Save was given; nil begins anew.
 	Resume *Survey
@@ -173,11 +175,15 @@ type surveyor struct {
 }
 
 func (r *surveyor) batch(ctx context.Context, keys []string, next uint64) error {
+	keys = slices.DeleteFunc(keys, func(k string) bool { return !r.has(k) })
+	if r.Stale != nil {
+		var err error
+		if keys, _, err = r.stale(ctx, r.Stale, keys); err != nil {
+			return err
+		}
+	}
 	var chosen []string
 	for _, k := range keys {
-		if !r.has(k) {
-			continue
-		}
 		r.Looked++
 		g := r.group(k)
 		g.Keys++

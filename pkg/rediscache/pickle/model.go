@@ -7,6 +7,21 @@ type Model struct {
 	Object  *Object
 }
 
+// Label is the model as the application's registry has it, and false for what is no instance of a model, or does not say
+// which one by its label.
+func (m Model) Label() (app, name string, ok bool) {
+	if m.Object.Class != modelUnpickle || len(m.Object.Args) == 0 {
+		return "", "", false
+	}
+	id, ok := m.Object.Args[0].(*Tuple)
+	if !ok || len(id.Items) != 2 {
+		return "", "", false
+	}
+	label, okApp := id.Items[0].(Str)
+	object, okName := id.Items[1].(Str)
+	return string(label), string(object), okApp && okName
+}
+
 // VersionKey is where Django keeps its version in the state of what it pickles.
 const VersionKey = "_django_version"
 
