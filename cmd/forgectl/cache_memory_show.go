@@ -61,6 +61,14 @@ func surveyResult(s *rediscache.Survey) result {
 }
 
 func surveyText(out *ui.Streams, s *rediscache.Survey, shown surveyShown) error {
+	if s.Looked == 0 {
+		text := "no keys in this database"
+		if s.Total > 0 {
+			text = "no such keys among the " + ui.Count(s.Total) + " of this database"
+		}
+		_, err := fmt.Fprintln(out.Out, text)
+		return err
+	}
 	if err := groupTable(out, s.Sorted()); err != nil {
 		return err
 	}

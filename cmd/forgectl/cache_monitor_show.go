@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/rediscache"
 	"github.com/bmad-forge/forgectl/pkg/ui"
@@ -69,17 +70,21 @@ func watchedResult(w *rediscache.Watched, reveal bool) result {
 		if err := watchedTables(s, w, 20, reveal); err != nil {
 			return err
 		}
-		for _, slow := range shown.Slow {
-			if _, err := fmt.Fprintf(s.Out, "slow\t%s\t%.2fms\n", ui.Printable(slow.Command), slow.MS); err != nil {
-				return err
-			}
-		}
-		if !s.OutTTY {
-			return nil
-		}
-		_, err := fmt.Fprintln(s.Out, s.Faint(fmt.Sprintf("%s commands in %s; hit ratio %s; PING took %s at most", ui.Count(w.Events), ui.Duration(w.Took), ratioText(w.HitRatio), shortTime(w.Worst))))
+		_, err := fmt.Fprintln(s.Out, s.Faint(watchedText(w)))
 		return err
 	}}
+}
+
+// watchedText sums it up, also when nothing was seen.
+func watchedText(w *rediscache.Watched) string {
+	text := things(int(w.Events), "command") + " in " + ui.Duration(w.Took)
+	if w.Events == 0 {
+		text = "nothing was seen in " + ui.Duration(w.Took)
+	}
+	if w.Others > 0 {
+		text += "; " + ui.Count(w.Others) + " in other databases (--all-databases)"
+	}
+	return fmt.Sprintf("%s; hit ratio %s; PING took %s at most", text, ratioText(w.HitRatio), shortTime(w.Worst))
 }
 
 // watchedTables are the first few of each kind.
@@ -102,6 +107,11 @@ func watchedTables(s *ui.Streams, w *rediscache.Watched, n int, reveal bool) err
 				detail += "; " + g.Example
 			}
 			t.Row("group", g.Pattern, s.Number(g.Reads+g.Writes), detail)
+		}
+	}
+	for i, c := range w.Slow {
+		if i < n {
+			t.Row("slow", c.Command.Shown(reveal), "1", shortTime(c.Took)+" at "+c.At.UTC().Format(time.RFC3339)+" by "+c.Client)
 		}
 	}
 	return t.Flush()
