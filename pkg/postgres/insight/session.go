@@ -62,9 +62,17 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	return s, nil
 }
 
-// Close ends the connection. It does not fail.
+// cancelWait bounds how long Close waits until the server was told to stop.
+const cancelWait = 3 * time.Second
+
+// Close ends the connection. It does not fail. After an interruption the server is
+// told so: else it would work on for nobody until the timeout.
 func (s *Session) Close() error {
 	_ = s.conn.Close(context.Background())
+	select {
+	case <-s.conn.PgConn().CleanupDone():
+	case <-time.After(cancelWait):
+	}
 	return nil
 }
 
