@@ -86,6 +86,7 @@ func mappings() []mapping {
 		{is(backup.ErrPlainConfig), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files, or set config_files.allow_plaintext")},
 		{is(backup.ErrNoPaths), exitUnknown, say("forgectl config show config_files.paths")},
 		{is(archive.ErrPath), exitUnknown, say("forgectl config show config_files.paths")},
+		{isA[*restore.PartsError], exitUnknown, nil},
 		{isA[*restore.ConfigPathError], exitUnknown, say("forgectl restore config --dry-run names what the set and this host have")},
 		{isA[*restore.ConfigConflictError], exitUnknown, say("move it away, or choose other paths; --to DIR unpacks beside")},
 		{is(restore.ErrConfigChanged), exitCritical, say("forgectl restore config --dry-run")},

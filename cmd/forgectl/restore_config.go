@@ -134,7 +134,7 @@ func (a *App) restoreConfig(ctx context.Context, o restoreConfigOptions) error {
 			if repo, err = a.Repository(ctx); err != nil || looks {
 				return "", err
 			}
-			return a.restoreLock("config-files/" + host)
+			return a.configLock()
 		},
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
 			release, err := repo.use("restore config", o.name.group)

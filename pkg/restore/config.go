@@ -99,6 +99,15 @@ func (e *ConfigConflictError) Error() string {
 	return text
 }
 
+// conflict is the *ConfigConflictError of a plan, if it has one.
+func (p ConfigPlan) conflict() error {
+	conflicts := slices.DeleteFunc(p.Changes(), func(c ConfigChange) bool { return c.State != ConfigConflict })
+	if len(conflicts) == 0 {
+		return nil
+	}
+	return &ConfigConflictError{conflicts}
+}
+
 func (o ConfigOptions) withDefaults() ConfigOptions {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}

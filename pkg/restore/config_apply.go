@@ -38,10 +38,10 @@ func Config(ctx context.Context, o ConfigOptions) (r ConfigResult, err error) {
 	if err != nil {
 		return r, err
 	}
-	changes := plan.Changes()
-	if conflicts := slices.DeleteFunc(slices.Clone(changes), func(c ConfigChange) bool { return c.State != ConfigConflict }); len(conflicts) > 0 {
-		return r, &ConfigConflictError{conflicts}
+	if err := plan.conflict(); err != nil {
+		return r, err
 	}
+	changes := plan.Changes()
 	if len(changes) == 0 {
 		return r, nil
 	}

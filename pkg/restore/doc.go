@@ -6,6 +6,10 @@
 // that use it standing still. The old database is kept, and comes back by itself
 // when the application is not well with the new one, or by Undo.
 //
+// Media and Config do the same with files, and Full with all that a full set
+// refers to, in an order in which what fails most fails before anything is in
+// service.
+//
 // The contract of Replace and Undo:
 //
 //   - What an exchange is about to do is on stable storage before it is done (an
