@@ -64,6 +64,14 @@ func (a *App) exchangeOptions(ctx context.Context, run *job.Run, live string) (r
 	return o, s, err
 }
 
+// chooseFlags are those of every restore of a set: which one, and whether it is only looked at.
+func chooseFlags(cmd *cobra.Command, at *string, dryRun *bool) {
+	f := cmd.Flags()
+	f.StringVar(at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
+	complete(cmd, "at", cobra.NoFileCompletions)
+	f.BoolVar(dryRun, "dry-run", false, "check everything, show the plan, change nothing")
+}
+
 // parseAt reads --at and says how it was understood.
 func (a *App) parseAt(text string) (time.Time, error) {
 	if text == "" {

@@ -82,15 +82,13 @@ replace, dress or conflict; --diff adds "diff" to each that has one.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
-	complete(cmd, "at", cobra.NoFileCompletions)
 	f.StringVar(&o.to, "to", "", "unpack below `DIR`, which must be new or empty")
 	complete(cmd, "to", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	})
 	f.BoolVar(&o.diff, "diff", false, "show what differs, change nothing")
 	f.BoolVar(&o.reveal, "reveal", false, "with --diff: show secrets too")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
+	chooseFlags(cmd, &at, &o.dryRun)
 	return cmd
 }
 

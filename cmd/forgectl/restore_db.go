@@ -102,10 +102,8 @@ With -o json: {"set", "server", "database", "owner", "bytes", "rows", "stages":
 	f.StringVar(&o.into, "into", "", "restore beside, as the new database `NAME`")
 	complete(cmd, "into", cobra.NoFileCompletions)
 	tableFlag(app, cmd, &o.tables)
-	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
-	complete(cmd, "at", cobra.NoFileCompletions)
 	f.BoolVar(&o.trust, "trusted", false, "load a FILE with the rights of the admin role")
-	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
+	chooseFlags(cmd, &at, &o.dryRun)
 	return cmd
 }
 

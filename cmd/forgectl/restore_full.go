@@ -78,11 +78,9 @@ With -o json: {"set", "release", "parts": [what the commands of the parts print]
 	}
 	jobsFlag(cmd)
 	f := cmd.Flags()
-	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
-	complete(cmd, "at", cobra.NoFileCompletions)
 	f.StringSliceVar(&without, "without", nil, "leave out this `KIND`, media or config; may be repeated")
 	complete(cmd, "without", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
-	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
+	chooseFlags(cmd, &at, &o.dryRun)
 	return cmd
 }
 

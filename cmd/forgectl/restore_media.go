@@ -78,9 +78,7 @@ empty), "not_restored", "owners_not_set", "attributes_not_set", "kept", "stages"
 	f := cmd.Flags()
 	f.StringVar(&o.to, "to", "", "restore into the new directory `DIR`, leave the live one as it is")
 	complete(cmd, "to", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
-	f.StringVar(&at, "at", "", "the newest good set at or before this `TIME`: RFC 3339, or local time as in '2026-11-23 12:00'")
-	complete(cmd, "at", cobra.NoFileCompletions)
-	f.BoolVar(&o.dryRun, "dry-run", false, "check everything, show the plan, change nothing")
+	chooseFlags(cmd, &at, &o.dryRun)
 	return cmd
 }
 
