@@ -30,7 +30,7 @@ func (r *run) reindex(ctx context.Context, s *session, item Item) ([]*pgconn.Not
 	warnings, err := s.run(watched, "REINDEX TABLE CONCURRENTLY "+item.SQL())
 	release()
 	if err != nil {
-		r.clean(ctx, item, old)
+		r.clean(ctx, s.pid(), item, old)
 	}
 	return warnings, err
 }
@@ -75,8 +75,10 @@ func (r *run) reindexBlocking(ctx context.Context, s *session, item Item) (warni
 }
 
 // clean removes what a rebuilding that failed has left, also when ctx has ended.
-// What was there before is not ours.
-func (r *run) clean(ctx context.Context, item Item, old []Leftover) {
+// What was there before is not ours. A session that is killed says so to its
+// client before it gives its locks back, and what has locks is taken for a
+// rebuilding that goes on: so its end is waited for.
+func (r *run) clean(ctx context.Context, pid uint32, item Item, old []Leftover) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	known := map[uint32]bool{}
@@ -90,6 +92,10 @@ func (r *run) clean(ctx context.Context, item Item, old []Leftover) {
 		return
 	}
 	defer s.close(ctx)
+	if err := awaitUnlocked(ctx, s.conn, pid, item); err != nil {
+		r.unsure(item, err)
+		return
+	}
 	found, err := readLeftoversOf(ctx, s.conn, item.Table)
 	if err != nil {
 		r.unsure(item, err)
@@ -106,6 +112,23 @@ func (r *run) clean(ctx context.Context, item Item, old []Leftover) {
 	r.mu.Lock()
 	r.remain = append(r.remain, remain...)
 	r.mu.Unlock()
+}
+
+// awaitUnlocked returns when a session has no lock on the tables of an item any more.
+func awaitUnlocked(ctx context.Context, conn *pgx.Conn, pid uint32, item Item) error {
+	for {
+		var held bool
+		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND pid = $1::int AND relation IN ($2::oid, $3::oid))`,
+			int64(pid), int64(item.OID), int64(item.TOASTTable)).Scan(&held)
+		if err != nil || !held {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lookEvery / 10):
+		}
+	}
 }
 
 // unsure notes that something may be left.
