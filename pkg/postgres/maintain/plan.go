@@ -21,6 +21,7 @@ type Item struct {
 	Locked   bool // nobody can use the table meanwhile
 
 	analyze bool // also ANALYZE
+	at      int  // its place in the plan, from 1 on
 }
 
 // Left is a table that will not be worked on although it would be its turn.
@@ -155,6 +156,7 @@ func (p *Plan) leaveWhatDoesNotFit(o Options) {
 		case limited && item.Estimate.FromRecords && o.Now().Add(item.Estimate.Time).After(until):
 			p.Left = append(p.Left, Left{Table: item.Table, Why: fmt.Sprintf("it takes about %s, and the window ends at %s", item.Estimate.Time.Round(time.Second), until.Format("15:04 MST")), Remedy: "a longer maintenance.window"})
 		default:
+			item.at = len(items) + 1
 			items = append(items, item)
 		}
 	}

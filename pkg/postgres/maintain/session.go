@@ -15,6 +15,7 @@ import (
 type session struct {
 	conn     *pgx.Conn
 	warnings []*pgconn.Notice // of the statement that runs
+	lockWait time.Duration    // as it is set
 }
 
 // openSession opens a session whose statements take as long as they take; only a
@@ -49,10 +50,16 @@ func openSession(ctx context.Context, e *postgres.Endpoint, lockWait time.Durati
 	return s, nil
 }
 
+// waitForLocks asks the server only when it is another time than before: not for
+// each of thousands of tables.
 func (s *session) waitForLocks(ctx context.Context, d time.Duration) error {
+	if d == s.lockWait {
+		return nil
+	}
 	if _, err := s.conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", max(d.Milliseconds(), 1))); err != nil {
 		return fmt.Errorf("set lock_timeout: %w", err)
 	}
+	s.lockWait = d
 	return nil
 }
 

@@ -227,8 +227,7 @@ func (r *run) closeStatistics(ctx context.Context) error {
 
 // place says which one of how many an item is.
 func (r *run) place(item Item) string {
-	at := slices.IndexFunc(r.plan.Items, func(i Item) bool { return i.OID == item.OID })
-	return fmt.Sprintf("%d of %d", at+1, len(r.plan.Items))
+	return fmt.Sprintf("%d of %d", item.at, len(r.plan.Items))
 }
 
 // reserve makes sure that there is room for a copy beside those being written.
