@@ -94,6 +94,9 @@ func (a *App) cacheMemory(ctx context.Context, o memoryOptions) error {
 				return result{}, err
 			}
 			run.Fact("keys", survey.Looked)
+			if survey.Denied > 0 {
+				run.Warn(fmt.Sprintf("this user of Redis may not look at %s of those that were to be measured: they are counted, and nothing more; ACL LIST, as an administrator, says what it may do", things(int(survey.Denied), "key")))
+			}
 			if err != nil && survey.Cursor != 0 {
 				if saveErr := a.saveSurvey(survey); saveErr == nil {
 					err = withHint(err, "forgectl cache memory --resume")

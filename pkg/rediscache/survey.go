@@ -52,7 +52,8 @@ type Survey struct {
 	Looked  int64 // keys that matched, each counted when it came
 	Groups  map[string]*KeyGroup
 	Biggest []BigKey
-	Merged  bool // there were more groups than are remembered
+	Merged  bool  // there were more groups than are remembered
+	Denied  int64 // chosen to be measured, but this user may not look at them: only counted
 }
 
 // KeyGroup is the keys of one pattern. Keys is exact; the rest is of those that were
@@ -237,10 +238,16 @@ func (r *surveyor) measure(ctx context.Context, keys []string) error {
 	for i, k := range keys {
 		sizes[i], ttls[i], types[i] = pipe.MemoryUsage(ctx, k), pipe.PTTL(ctx, k), pipe.Type(ctx, k)
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) && !isRights(err) {
 		return Explain(err)
 	}
 	for i, k := range keys {
+		for _, err := range []error{sizes[i].Err(), ttls[i].Err(), types[i].Err()} {
+			if err != nil && isRights(err) {
+				r.Denied++
+				break
+			}
+		}
 		if sizes[i].Err() == nil && ttls[i].Err() == nil && types[i].Err() == nil { // else it has gone
 			r.add(k, sizes[i].Val(), ttls[i].Val(), types[i].Val())
 		}

@@ -3,6 +3,7 @@ package rediscache_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,5 +78,18 @@ func TestSurveyResume(t *testing.T) {
 	must(t, err)
 	if g := whole.Groups["bmad:1:t:*"]; !whole.Whole || g.Keys != 20_000 || g.Measured != 20_000 || before == 0 {
 		t.Errorf("%+v", g)
+	}
+}
+
+// Promise: keys that this user may not look at are counted, and said to be; the others are measured.
+func TestSurveyDenied(t *testing.T) {
+	s := redistest.Start(t)
+	must(t, s.Client(t).MSet(t.Context(), "bmad:1:a", "1", "other:b", "2").Err())
+	must(t, s.Client(t).Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~bmad:*", "+@all").Err())
+	c := open(t, rediscache.Options{URL: strings.Replace(s.URL(), "redis://", "redis://app:secret@", 1)})
+	survey, err := c.Survey(t.Context(), rediscache.SurveyOptions{Selection: rediscache.Selection{All: true}})
+	must(t, err)
+	if survey.Looked != 2 || survey.Denied != 1 || survey.Groups["bmad:1:a"].Measured != 1 || survey.Groups["other:b"].Measured != 0 {
+		t.Errorf("%+v", survey)
 	}
 }
