@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 )
@@ -36,6 +38,41 @@ func TestQuote(t *testing.T) {
 	if got := postgres.QuoteIdent("a", `b"c`); got != `"a"."b""c"` {
 		t.Errorf("got %s", got)
 	}
+}
+
+// Promise: the server reads every quoted identifier that it can hold, alone and
+// qualified, and every quoted literal as what they were, whatever
+// standard_conforming_strings says, and nothing behind them as SQL.
+func FuzzQuote(f *testing.F) {
+	for _, s := range odd {
+		f.Add(s, `"`+s)
+	}
+	conn := scratchtest.Open(f, scratchtest.Database(f))
+	f.Fuzz(func(t *testing.T, a, b string) {
+		for _, s := range []string{a, b} {
+			if !utf8.ValidString(s) || postgres.ValidName(s) != "" {
+				t.Skip("the server holds no such name")
+			}
+		}
+		for _, conforming := range []string{"on", "off"} {
+			ask := func(sql string) *pgconn.Result {
+				results, err := conn.PgConn().Exec(t.Context(), "SET standard_conforming_strings = "+conforming+"; SET escape_string_warning = off; "+sql).ReadAll()
+				if err != nil || len(results) != 3 || len(results[2].Rows) != 1 {
+					t.Fatalf("%q, %q: %d results, %v", a, b, len(results), err)
+				}
+				return results[2]
+			}
+			r := ask("SELECT " + postgres.QuoteLiteral(b) + " AS " + postgres.QuoteIdent(a))
+			if name, text := r.FieldDescriptions[0].Name, string(r.Rows[0][0]); name != a || text != b {
+				t.Errorf("identifier %q is read as %q, literal %q as %q", a, name, b, text)
+			}
+			// The alias and the column are found again by the qualified name.
+			r = ask("SELECT " + postgres.QuoteIdent(a, b) + " FROM (SELECT 7) AS " + postgres.QuoteIdent(a) + "(" + postgres.QuoteIdent(b) + ")")
+			if name, text := r.FieldDescriptions[0].Name, string(r.Rows[0][0]); name != b || text != "7" {
+				t.Errorf("%q of %q is read as %q with %s", b, a, name, text)
+			}
+		}
+	})
 }
 
 // Promise: a name that PostgreSQL would cut or refuse is found, no other.
