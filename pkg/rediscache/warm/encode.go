@@ -1,11 +1,9 @@
 package warm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/bmad-forge/forgectl/pkg/rediscache/pickle"
 )
@@ -13,20 +11,24 @@ import (
 // ErrCheck means that a value did not come back as it was when it was read again: it was not sent.
 var ErrCheck = errors.New("the value does not come back as it was")
 
-// encoder makes keys and values out of rows.
+// encoder makes keys and values out of rows, in memory that it keeps.
 type encoder struct {
 	entry   Entry
 	columns []column
 	names   []string
 	key     []keyPart
-	value   int // the column that is the value; -1: the row
+	value   int      // the column that is the value; -1: the row
+	formats []int16  // in which the columns are to come
+	pickled *pickled // nil for the codecs that are none
+	keyed   []byte   // of the last row
+	data    []byte   // of the last row
 }
 
-// made is what becomes of a row.
+// made is what becomes of a row. Its bytes are valid until the next one.
 type made struct {
-	key  string // with Django's prefix
+	key  []byte // with Django's prefix
 	data []byte
-	is   pickle.Value // for people; nil where the codec has no value of Python
+	is   pickle.Value // of codec json: what it was made of
 }
 
 func newEncoder(e Entry, columns []column) (*encoder, error) {
@@ -52,35 +54,60 @@ func newEncoder(e Entry, columns []column) (*encoder, error) {
 			return nil, &ColumnError{c.name, c.kind, ErrType}
 		}
 	}
-	return enc, nil
+	if len(columns) == 0 {
+		return nil, fmt.Errorf("%w: the query returns no column", ErrEntry)
+	}
+	enc.formats = make([]int16, len(columns))
+	if e.Codec == Pickle || e.Codec == Model {
+		err = enc.compile()
+	}
+	return enc, err
+}
+
+// compile settles how each column becomes pickled, and in which format it comes.
+func (e *encoder) compile() (err error) {
+	forms := make([]form, len(e.columns))
+	for i, c := range e.columns {
+		if c.decode == nil {
+			continue // a part of keys only
+		}
+		keyed := false
+		for _, p := range e.key {
+			keyed = keyed || p.column == i
+		}
+		if forms[i] = formOf(c, keyed); forms[i].binary {
+			e.formats[i] = 1
+		}
+	}
+	e.pickled, err = newPickled(e.entry, e.columns, forms)
+	return err
 }
 
 func (e *encoder) row(prefix string, values [][]byte) (made, error) {
-	var m made
-	var key strings.Builder
-	key.WriteString(prefix)
+	e.keyed = append(e.keyed[:0], prefix...)
 	for _, p := range e.key {
-		key.WriteString(p.text)
+		e.keyed = append(e.keyed, p.text...)
 		if p.column < 0 {
 			continue
 		}
 		if values[p.column] == nil {
-			return m, fmt.Errorf("column %q is NULL, and part of the key", e.names[p.column])
+			return made{}, fmt.Errorf("column %q is NULL, and part of the key", e.names[p.column])
 		}
-		key.Write(values[p.column])
+		e.keyed = append(e.keyed, values[p.column]...)
 	}
-	m.key = key.String()
+	m := made{key: e.keyed}
 	var err error
 	switch {
 	case e.entry.Codec == Raw:
 		m.data, err = e.raw(values[e.value])
-	case e.value >= 0:
-		m.is, err = e.one(e.value, values[e.value])
+	case e.pickled != nil && e.value >= 0:
+		e.data, err = e.pickled.one(e.data[:0], e.value, values[e.value])
+		m.data = e.data
+	case e.pickled != nil:
+		e.data, err = e.pickled.row(e.data[:0], values)
+		m.data = e.data
 	default:
-		m.is, err = e.whole(values)
-	}
-	if err == nil && m.is != nil {
-		m.data, err = e.encode(m.is)
+		m.data, m.is, err = e.json(values)
 	}
 	if err != nil {
 		return m, fmt.Errorf("key %q: %w", m.key, err)
@@ -99,42 +126,30 @@ func (e *encoder) one(i int, text []byte) (pickle.Value, error) {
 	return v, nil
 }
 
-func (e *encoder) whole(values [][]byte) (pickle.Value, error) {
-	pairs := make([]pickle.Pair, len(values))
-	for i, text := range values {
-		v, err := e.one(i, text)
-		if err != nil {
-			return nil, err
+// json makes a value, writes it, and reads it again before anybody else can.
+func (e *encoder) json(values [][]byte) ([]byte, pickle.Value, error) {
+	var v pickle.Value
+	var err error
+	if e.value >= 0 {
+		v, err = e.one(e.value, values[e.value])
+	} else {
+		pairs := make([]pickle.Pair, len(values))
+		for i, text := range values {
+			pairs[i].Key = pickle.Str(e.names[i])
+			if pairs[i].Value, err = e.one(i, text); err != nil {
+				break
+			}
 		}
-		pairs[i] = pickle.Pair{Key: pickle.Str(e.names[i]), Value: v}
+		v = &pickle.Dict{Pairs: pairs}
 	}
-	if e.entry.Codec != Model {
-		return &pickle.Dict{Pairs: pairs}, nil
+	if err != nil {
+		return nil, nil, err
 	}
-	app, name, _ := strings.Cut(e.entry.Model, ".")
-	database := e.entry.Database
-	if database == "" {
-		database = "default"
+	data, err := appendJSON(nil, v)
+	if err == nil && !json.Valid(data) {
+		err = ErrCheck
 	}
-	return pickle.NewModel(app, name, database, e.entry.DjangoVersion, asDjangoKeeps(pairs)), nil
-}
-
-// asDjangoKeeps sets binary fields apart: the driver gives Django a memoryview, which it pickles as bytes in a list of its
-// own and makes a memoryview again.
-func asDjangoKeeps(pairs []pickle.Pair) []pickle.Pair {
-	var kept []pickle.Pair
-	views := &pickle.List{}
-	for _, p := range pairs {
-		if _, binary := p.Value.(pickle.Bytes); binary {
-			views.Items = append(views.Items, &pickle.Tuple{Items: []pickle.Value{p.Key, p.Value}})
-			continue
-		}
-		kept = append(kept, p)
-	}
-	if len(views.Items) > 0 {
-		kept = append(kept, pickle.Pair{Key: pickle.Str("_memoryview_attrs"), Value: views})
-	}
-	return kept
+	return data, v, err
 }
 
 func (e *encoder) raw(text []byte) ([]byte, error) {
@@ -146,32 +161,7 @@ func (e *encoder) raw(text []byte) ([]byte, error) {
 	} else if b, ok := v.(pickle.Bytes); ok {
 		return []byte(b), nil
 	}
-	return bytes.Clone(text), nil
-}
-
-// encode makes the bytes, and reads them again before anybody else can.
-func (e *encoder) encode(v pickle.Value) ([]byte, error) {
-	if e.entry.Codec == JSON {
-		data, err := appendJSON(nil, v)
-		if err == nil && !json.Valid(data) {
-			err = ErrCheck
-		}
-		return data, err
-	}
-	data, err := pickle.Store(v)
-	if err != nil {
-		return nil, err
-	}
-	limits := pickle.Limits{Bytes: maxValue, Values: maxValue}
-	back, err := pickle.Stored(data, limits)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCheck, err)
-	}
-	again, err := pickle.Store(back)
-	if err != nil || !bytes.Equal(again, data) {
-		return nil, ErrCheck
-	}
-	return data, nil
+	return text, nil
 }
 
 // maxValue is the most that Redis keeps under one key.

@@ -9,15 +9,30 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 )
 
 // column is one of the query's result. decode is nil where its type is not known.
 type column struct {
-	name   string
-	kind   string
-	decode decoder
+	name    string
+	kind    string // its type, as PostgreSQL calls it
+	oid     uint32
+	textual bool // a type of no fixed number that is text to Python
+	decode  decoder
+}
+
+// binary says whether its values are bytes.
+func (c column) binary() bool { return c.oid == pgtype.ByteaOID }
+
+// whole says whether its values are whole numbers.
+func (c column) whole() bool {
+	switch c.oid {
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.OIDOID:
+		return true
+	}
+	return false
 }
 
 // source is the query's result, read a piece at a time within one snapshot.
@@ -28,7 +43,7 @@ type source struct {
 }
 
 // fetch is how many rows come at once.
-const fetch = 500
+const fetch = 5000
 
 // session makes the server write each type in one form only, and keeps the query from changing anything.
 const session = `SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC';
@@ -77,7 +92,7 @@ FROM pg_catalog.pg_type WHERE oid OPERATOR(pg_catalog.=) $1`, f.DataTypeOID).Sca
 		if err != nil {
 			return fmt.Errorf("type of column %q: %w", f.Name, err)
 		}
-		s.columns = append(s.columns, column{f.Name, kind, decoderOf(f.DataTypeOID, func(uint32) bool { return textual })})
+		s.columns = append(s.columns, column{f.Name, kind, f.DataTypeOID, textual, decoderOf(f.DataTypeOID, func(uint32) bool { return textual })})
 	}
 	return nil
 }
@@ -88,9 +103,10 @@ func (s *source) count(ctx context.Context, query string) (n int64, err error) {
 	return n, err
 }
 
-// next hands up to fetch rows to row, and says whether there were any. The values are valid during the call.
-func (s *source) next(ctx context.Context, row func(values [][]byte) error) (bool, error) {
-	r := s.conn.PgConn().ExecParams(ctx, "FETCH "+strconv.Itoa(fetch)+" FROM forgectl_warm", nil, nil, nil, nil)
+// next hands up to most rows to row, in these formats, and says whether there were any. The values are valid during the
+// call.
+func (s *source) next(ctx context.Context, most int, formats []int16, row func(values [][]byte) error) (bool, error) {
+	r := s.conn.PgConn().ExecParams(ctx, "FETCH "+strconv.Itoa(most)+" FROM forgectl_warm", nil, nil, nil, formats)
 	any, failed := false, error(nil)
 	for r.NextRow() {
 		any = true

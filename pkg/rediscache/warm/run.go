@@ -1,8 +1,8 @@
 package warm
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -20,7 +20,8 @@ type Options struct {
 	Missing bool // leave alone what is there
 	Force   bool // never a *RoomError
 	DryRun  bool // write nothing
-	// Progress, if not nil, hears how many rows of how many are done.
+	// Progress, if not nil, hears how many rows of how many are done; of 0 where that is not known before. It is called from
+	// another goroutine, but never after Run.
 	Progress func(done, total int64)
 }
 
@@ -34,7 +35,7 @@ type Sample struct {
 
 // Summary is what was done, also when it ended early.
 type Summary struct {
-	Rows    int64 // that the query returns
+	Rows    int64 // that the query returns; where they were not counted and it ended early, as many as were read
 	Written int64 // keys that Redis has confirmed
 	Present int64 // that were there already, and left alone
 	Bytes   int64 // of the values written
@@ -43,17 +44,20 @@ type Summary struct {
 	Sample  *Sample // nil without rows
 }
 
-// Run warms one entry. conn is used alone, and has no transaction; whatever happens, none is left in it.
-func Run(ctx context.Context, conn *pgx.Conn, c redis.UniversalClient, e Entry, o Options) (sum Summary, err error) {
+// Run warms one entry. conn is used alone, and has no transaction; whatever happens, none is left in it. The keys go over a
+// connection of its own, made as client makes its own.
+func Run(ctx context.Context, conn *pgx.Conn, client *redis.Client, e Entry, o Options) (sum Summary, err error) {
 	began := time.Now()
 	defer func() { sum.Took = time.Since(began) }()
 	if err := e.check(); err != nil {
 		return sum, err
 	}
-	before, err := readMemory(ctx, c)
+	before, err := readMemory(ctx, client)
 	if err != nil {
 		return sum, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	src, err := openSource(ctx, conn, e.Query)
 	if err != nil {
 		return sum, err
@@ -68,41 +72,83 @@ func Run(ctx context.Context, conn *pgx.Conn, c redis.UniversalClient, e Entry, 
 	if err != nil {
 		return sum, err
 	}
-	if sum.Rows, err = src.count(ctx, e.Query); err != nil {
-		return sum, err
-	}
-	w := &writing{run: o, entry: e, enc: enc, client: c, before: before, sum: &sum}
-	for more := true; more && err == nil; {
-		if more, err = src.next(ctx, func(values [][]byte) error { return w.add(ctx, values) }); err == nil {
-			err = w.flush(ctx)
-		}
-		if o.DryRun {
-			break
+	w := &writing{run: o, entry: e, enc: enc, prefix: o.Prefix.String(), client: client, before: before, sum: &sum, batch: &batch{}}
+	// To count costs as much as to read: only where the whole must be known before.
+	if o.DryRun || before.max > 0 && !o.Force {
+		if w.total, err = src.count(ctx, e.Query); err != nil {
+			return sum, err
 		}
 	}
+	if !o.DryRun {
+		wire, err := rediscache.OpenWire(ctx, client)
+		if err != nil {
+			return sum, err
+		}
+		defer func() { _ = wire.Close() }()
+		w.send = newSender(ctx, wire, &sum, w.heard, cancel)
+	}
+	err = w.all(ctx, src)
+	if w.send != nil {
+		if failed := w.send.finish(); failed != nil {
+			err = failed
+		}
+	}
+	w.conclude()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return sum, err
 }
 
-// writing is a warm in progress: the rows that were fetched and not sent yet.
+// writing is a warm in progress: rows become commands in batches, and the sender takes these.
 type writing struct {
-	run     Options
-	entry   Entry
-	enc     *encoder
-	client  redis.UniversalClient
-	before  memory
-	sum     *Summary
-	pending []made
-	bytes   int
-	looked  bool // whether there is room is known
-	seen    int64
+	run    Options
+	entry  Entry
+	enc    *encoder
+	prefix string
+	client *redis.Client
+	before memory
+	sum    *Summary
+	send   *sender // nil in a dry run
+	batch  *batch  // that is being filled
+	total  int64   // rows; 0 where they are not counted before
+	seen   int64
+	size   int64 // that the rows take in Redis
+	looked bool  // whether there is room is known
+}
+
+func (w *writing) all(ctx context.Context, src *source) error {
+	rows := fetch
+	if w.run.DryRun {
+		rows = batchRows
+	}
+	for {
+		more, err := src.next(ctx, rows, w.enc.formats, func(values [][]byte) error { return w.add(ctx, values) })
+		if err != nil {
+			return err
+		}
+		if !more || w.run.DryRun {
+			return w.flush(ctx)
+		}
+	}
+}
+
+// conclude says of rows that were not counted before what is known at the end.
+func (w *writing) conclude() {
+	if w.sum.Rows = w.total; w.total == 0 {
+		w.sum.Rows, w.sum.Need = w.seen, w.size
+	}
+}
+
+func (w *writing) heard() {
+	if w.run.Progress != nil {
+		w.run.Progress(w.sum.Written+w.sum.Present, w.total)
+	}
 }
 
 // add takes a row.
 func (w *writing) add(ctx context.Context, values [][]byte) error {
-	m, err := w.enc.row(w.run.Prefix.String(), values)
+	m, err := w.enc.row(w.prefix, values)
 	if err != nil {
 		return err
 	}
@@ -113,79 +159,50 @@ func (w *writing) add(ctx context.Context, values [][]byte) error {
 		return fmt.Errorf("%w: several rows, and one key for all: name a column in it, as in %s:{id}", ErrEntry, w.entry.Key)
 	}
 	if w.sum.Sample == nil {
-		w.sum.Sample = &Sample{Key: m.key, TTL: w.entry.TTL, Bytes: len(m.data), Value: shown(m)}
+		w.sum.Sample = &Sample{Key: string(m.key), TTL: w.entry.TTL, Bytes: len(m.data), Value: w.shown(m)}
 	}
-	w.pending = append(w.pending, m)
-	w.bytes += len(m.data)
-	return w.early(ctx)
-}
-
-func shown(m made) string {
-	const most = 2000
-	if m.is != nil {
-		return pickle.Repr(m.is, most)
-	}
-	return pickle.Repr(pickle.Bytes(m.data), most)
-}
-
-// early keeps what waits bounded when single values are large.
-func (w *writing) early(ctx context.Context) error {
-	const most = 8 << 20
-	if w.bytes < most {
+	w.size += int64(len(m.key) + len(m.data) + overhead)
+	b := w.batch
+	from := len(b.commands)
+	b.commands = rediscache.AppendSet(b.commands, m.key, m.data, w.ttl(), w.run.Missing)
+	const before = "*5\r\n$3\r\nSET\r\n$"
+	at := from + len(before)
+	at += bytes.IndexByte(b.commands[at:], '\n') + 1
+	b.sets = append(b.sets, set{at, at + len(m.key), len(m.data)})
+	if len(b.commands) < batchBytes && len(b.sets) < batchRows {
 		return nil
 	}
 	return w.flush(ctx)
 }
 
-// flush sends what waits, after a look at the room for all.
+// shown is a value as Python shows it, read by the reader that builds it.
+func (w *writing) shown(m made) string {
+	const most = 2000
+	if m.is == nil {
+		m.is = pickle.Bytes(m.data)
+	}
+	if w.enc.pickled != nil {
+		if v, err := pickle.Stored(m.data, pickle.Limits{Bytes: maxValue, Values: maxValue}); err == nil {
+			m.is = v
+		}
+	}
+	return pickle.Repr(m.is, most)
+}
+
+// flush hands on what waits, after a look at the room for all.
 func (w *writing) flush(ctx context.Context) error {
-	if len(w.pending) == 0 {
+	if ctx.Err() != nil || len(w.batch.sets) == 0 {
 		return ctx.Err()
 	}
 	if err := w.look(ctx); err != nil {
 		return err
 	}
-	defer func() { w.pending, w.bytes = w.pending[:0], 0 }()
-	if w.run.DryRun {
+	if w.send == nil {
+		w.batch = &batch{}
 		return nil
 	}
-	pipe := w.client.Pipeline()
-	replies := make([]redis.Cmder, len(w.pending))
-	for i, m := range w.pending {
-		replies[i] = w.set(ctx, pipe, m)
-	}
-	_, execErr := pipe.Exec(ctx)
-	var failed error
-	for i, r := range replies {
-		switch err := r.Err(); {
-		case err == nil:
-			w.sum.Written++
-			w.sum.Bytes += int64(len(w.pending[i].data))
-		case errors.Is(err, redis.Nil):
-			w.sum.Present++
-		case failed == nil:
-			failed = fmt.Errorf("set %.100q: %w", w.pending[i].key, rediscache.Explain(err))
-		}
-	}
-	if failed == nil && execErr != nil && !errors.Is(execErr, redis.Nil) {
-		failed = rediscache.Explain(execErr)
-	}
-	if w.run.Progress != nil {
-		w.run.Progress(w.sum.Written+w.sum.Present, w.sum.Rows)
-	}
-	return failed
-}
-
-// set is SET key value [PX ms] [NX].
-func (w *writing) set(ctx context.Context, pipe redis.Pipeliner, m made) redis.Cmder {
-	args := []any{"set", m.key, m.data}
-	if ttl := w.ttl(); ttl > 0 {
-		args = append(args, "px", ttl.Milliseconds())
-	}
-	if w.run.Missing {
-		args = append(args, "nx")
-	}
-	return pipe.Do(ctx, args...)
+	w.batch = w.send.give(w.batch)
+	return nil
 }
 
 func (w *writing) ttl() time.Duration {
@@ -197,15 +214,11 @@ func (w *writing) ttl() time.Duration {
 
 // look estimates what all rows need by those that wait now, once.
 func (w *writing) look(ctx context.Context) error {
-	if w.looked {
+	if w.looked || w.total == 0 {
 		return nil
 	}
 	w.looked = true
-	var size int64
-	for _, m := range w.pending {
-		size += int64(len(m.key) + len(m.data) + overhead)
-	}
-	w.sum.Need = size * max(w.sum.Rows, 1) / int64(len(w.pending))
+	w.sum.Need = w.size * w.total / w.seen
 	if w.run.Force {
 		return nil
 	}

@@ -202,8 +202,8 @@ func TestInterrupted(t *testing.T) {
 	sum, err := warm.Run(ctx, scratchtest.Open(t, a.db), a.client, warm.Entry{
 		Query: "SELECT g AS id FROM generate_series(1, 100000) g", Key: "k:{id}", Codec: warm.Pickle,
 	}, warm.Options{Prefix: prefix, Progress: func(done, total int64) {
-		if total != 100000 {
-			t.Errorf("%d rows in all", total)
+		if total != 0 {
+			t.Errorf("%d rows in all were counted, and a Redis without a limit needs no count", total)
 		}
 		if done >= 5000 {
 			cancel(stop)
@@ -225,11 +225,11 @@ func TestRedisDies(t *testing.T) {
 	sum, err := warm.Run(t.Context(), scratchtest.Open(t, a.db), client, warm.Entry{
 		Query: "SELECT g AS id FROM generate_series(1, 100000) g", Key: "k:{id}", Codec: warm.Pickle,
 	}, warm.Options{Prefix: prefix, Progress: func(done, _ int64) {
-		if done == 5000 {
+		if done >= 5000 {
 			a.redis.Kill()
 		}
 	}})
-	if err == nil || sum.Written != 5000 {
+	if err == nil || sum.Written < 5000 || sum.Written > 50000 {
 		t.Errorf("%+v, %v", sum, err)
 	}
 }
@@ -238,12 +238,14 @@ func TestRedisDies(t *testing.T) {
 func TestMemory(t *testing.T) {
 	a := servers(t)
 	var worst uint64
+	var looks int64
 	runtime.GC()
 	var start runtime.MemStats
 	runtime.ReadMemStats(&start)
 	sum, err := a.run(warm.Entry{Query: "SELECT g AS id, repeat('x', 1000) AS s FROM generate_series(1, 100000) g", Key: "k:{id}", Codec: warm.Pickle}, warm.Options{
 		Progress: func(done, _ int64) {
-			if done%10000 == 0 {
+			if done/10000 > looks {
+				looks = done / 10000
 				var m runtime.MemStats
 				runtime.ReadMemStats(&m)
 				worst = max(worst, m.HeapAlloc)
@@ -253,8 +255,8 @@ func TestMemory(t *testing.T) {
 	if err != nil || sum.Written != 100000 {
 		t.Fatalf("%+v, %v", sum, err)
 	}
-	if worst > start.HeapAlloc+50<<20 {
-		t.Errorf("%d MB", worst>>20)
+	if looks < 9 || worst > start.HeapAlloc+50<<20 {
+		t.Errorf("%d MB, %d looks", worst>>20, looks)
 	}
 }
 
