@@ -16,16 +16,16 @@ func AppendBytes(dst, b []byte) []byte { return appendSized(dst, 'B', b) }
 
 func appendSized(dst []byte, op byte, s []byte) []byte {
 	dst = append(dst, op)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s))) //nolint:gosec // a column of PostgreSQL has at most 1 GB
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s)))
 	return append(dst, s...)
 }
 
 // AppendInt adds the instruction for an int.
 func AppendInt(dst []byte, n int64) []byte {
 	if n >= math.MinInt32 && n <= math.MaxInt32 {
-		return binary.LittleEndian.AppendUint32(append(dst, 'J'), uint32(int32(n))) //nolint:gosec // two's complement
+		return binary.LittleEndian.AppendUint32(append(dst, 'J'), uint32(int32(n)))
 	}
-	abs := uint64(n) //nolint:gosec // two's complement
+	abs := uint64(n)
 	if n < 0 {
 		abs = -abs
 	}

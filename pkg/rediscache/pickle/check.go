@@ -166,7 +166,7 @@ func (c *Checker) step(op byte) string {
 		return c.tuple(len(c.stack))
 	case '(':
 		c.made++
-		c.marks = append(c.marks, int32(len(c.stack))) //nolint:gosec // not more than bytes
+		c.marks = append(c.marks, int32(len(c.stack)))
 	case 0x85, 0x86, 0x87:
 		return c.tuple(len(c.stack) - int(op-0x84))
 	case 't':
@@ -194,7 +194,7 @@ func (c *Checker) push(kind Kind, n int) string {
 	if n > len(c.in)-c.at {
 		return whyShort
 	}
-	s := Slot{Kind: kind, From: int32(c.at), To: int32(c.at + n)} //nolint:gosec // checkBytes
+	s := Slot{Kind: kind, From: int32(c.at), To: int32(c.at + n)}
 	if kind == KindList || kind == KindDict {
 		s.depth = 1
 	}
@@ -273,7 +273,7 @@ func signed(b []byte) int64 {
 		u |= uint64(v) << (8 * i)
 	}
 	shift := 64 - 8*len(b)
-	return int64(u<<shift) >> shift //nolint:gosec // two's complement
+	return int64(u<<shift) >> shift
 }
 
 // since is where the part of the stack begins that belongs to the last mark, which is taken; -1 without a mark.
@@ -317,7 +317,7 @@ func (c *Checker) tuple(from int) string {
 		return whyForm
 	}
 	n := len(c.stack) - from
-	t := Slot{Kind: KindTuple, depth: deep, items: uint32(min(n, 4))} //nolint:gosec // at most 4
+	t := Slot{Kind: KindTuple, depth: deep, items: uint32(min(n, 4))}
 	if n > 0 {
 		t.From, t.To = c.stack[len(c.stack)-1].From, c.stack[len(c.stack)-1].To
 	}
@@ -362,7 +362,7 @@ func (c *Checker) global() string {
 			lines++
 		}
 	}
-	class := class_(0)
+	var class class_
 	switch string(c.in[start:c.at]) {
 	case "decimal\nDecimal\n":
 		class = classDecimal

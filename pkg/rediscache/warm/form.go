@@ -155,7 +155,7 @@ func addDate(dst, raw []byte) ([]byte, error) {
 	if len(raw) != 4 {
 		return dst, errBinary
 	}
-	day := int(int32(binary.BigEndian.Uint32(raw))) //nolint:gosec // two's complement
+	day := int(int32(binary.BigEndian.Uint32(raw)))
 	if day < firstDay || day > lastDay {            // infinity is the least or the greatest
 		return dst, errRange
 	}
@@ -171,7 +171,7 @@ func sameDate(c *pickle.Checker, s pickle.Slot, raw []byte) bool {
 		return false
 	}
 	t := time.Date(int(b[0])<<8|int(b[1]), time.Month(b[2]), int(b[3]), 0, 0, 0, 0, time.UTC)
-	return (t.Unix()-begin.Unix())/86400 == int64(int32(binary.BigEndian.Uint32(raw))) //nolint:gosec // two's complement
+	return (t.Unix()-begin.Unix())/86400 == int64(int32(binary.BigEndian.Uint32(raw)))
 }
 
 // timestamp is a point in time: microseconds since 2000-01-01, in UTC where it has a zone.
@@ -180,7 +180,7 @@ func timestamp(zoned bool) form {
 		if len(raw) != 8 {
 			return dst, errBinary
 		}
-		micros := int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // two's complement
+		micros := int64(binary.BigEndian.Uint64(raw))
 		day, rest := micros/microsOfDay, micros%microsOfDay
 		if rest < 0 {
 			rest += microsOfDay
@@ -199,7 +199,7 @@ func timestamp(zoned bool) form {
 		}
 		t := time.Date(int(b[0])<<8|int(b[1]), time.Month(b[2]), int(b[3]), int(b[4]), int(b[5]), int(b[6]), 0, time.UTC)
 		micros := (t.Unix()-begin.Unix())*1000000 + int64(b[7])<<16 + int64(b[8])<<8 + int64(b[9])
-		return micros == int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // two's complement
+		return micros == int64(binary.BigEndian.Uint64(raw))
 	}
 	return form{binary: true, add: add, same: same}
 }
