@@ -156,7 +156,7 @@ func addDate(dst, raw []byte) ([]byte, error) {
 		return dst, errBinary
 	}
 	day := int(int32(binary.BigEndian.Uint32(raw)))
-	if day < firstDay || day > lastDay {            // infinity is the least or the greatest
+	if day < firstDay || day > lastDay { // infinity is the least or the greatest
 		return dst, errRange
 	}
 	return pickle.AppendDate(dst, civil(day)), nil

@@ -107,7 +107,8 @@ func (p *plainJSON) list(dst []byte, depth int) ([]byte, bool) {
 		return dst, true
 	}
 	dst = append(dst, '(')
-	for ok := true; ; p.at++ {
+	var ok bool
+	for ; ; p.at++ {
 		if dst, ok = p.value(dst, depth+1); !ok {
 			return dst, false
 		}
@@ -130,7 +131,8 @@ func (p *plainJSON) object(dst []byte, depth int) ([]byte, bool) {
 		return dst, true
 	}
 	dst = append(dst, '(')
-	for ok := true; ; p.at++ {
+	var ok bool
+	for ; ; p.at++ {
 		if p.space() != '"' {
 			return dst, false
 		}
