@@ -19,10 +19,10 @@ func newDBIndexesCmd(app *App) *cobra.Command {
 		Long: `Lists indexes that somebody should look at: invalid (a build that did not finish),
 duplicate (the same as another one), covered (its columns are the first ones of another
 one, sorted and restricted alike), unused, bloated, and missing (a foreign key without an
-index); scanned is a large table that queries often read whole: with an index on the column
-that the costliest statements search it by, where pg_stat_statements tells, else with the
-statement that shows them. Each finding has the statement that mends it and the one that
-takes that back. Nothing is dropped or made: the statements are for you.
+index); scanned is a large table that queries often read whole: with an index on the
+column that the costliest statements search it by, where pg_stat_statements tells, else
+with the statement that shows them. Each finding has the statement that mends it and the
+one that takes that back. Nothing is dropped or made: the statements are for you.
 
 What backs a constraint, is a replica identity, is clustered on, belongs to partitions or
 to an extension is never proposed, and a unique index not for being unused. Scans are

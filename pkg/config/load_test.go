@@ -59,7 +59,12 @@ func TestDefaults(t *testing.T) {
 			Encrypt: Encrypt{Recipients: []string{}, RecipientFiles: []string{}},
 			Decrypt: Decrypt{SecretKeyFiles: []string{}, GPG: "auto"},
 		},
-		Guard:       Guard{Shrink: 50},
+		Guard: Guard{Shrink: 50},
+		Checks: Checks{
+			ConnectionsWarning: 80, ConnectionsCritical: 95, Transaction: 15 * time.Minute, IdleInTransaction: 5 * time.Minute, SlotWAL: 1 << 30,
+			UnusedAfter: 30 * 24 * time.Hour, BloatRatio: 40, BloatSize: 10 << 20, MissingRows: 1000,
+			DiskWarning: 30 * 24 * time.Hour, DiskCritical: 7 * 24 * time.Hour,
+		},
 		Verify:      Verify{SignerFiles: []string{}},
 		Media:       Media{Path: "/var/www/bmad-forge/media", Exclude: []string{}, Columns: []string{}},
 		ConfigFiles: ConfigFiles{Paths: []string{"/etc/bmad-forge", "/etc/nginx/sites-available/bmad-forge", "/etc/systemd/system/bmad-forge.service", "/etc/cron.d/bmad-forge", "/etc/logrotate.d/bmad-forge"}},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -128,7 +129,9 @@ func copyTable(ctx context.Context, conn *pgx.Conn, e Entry, rows *chunkReader) 
 			return fmt.Errorf("load %s: %w", table, err)
 		}
 	}
-	_, err := conn.PgConn().CopyFrom(ctx, rows, strings.TrimSuffix(e.Copy, copyFrom)+" FROM stdin WITH (FREEZE)")
+	lent := &lentReader{r: rows}
+	_, err := conn.PgConn().CopyFrom(ctx, lent, strings.TrimSuffix(e.Copy, copyFrom)+" FROM stdin WITH (FREEZE)")
+	lent.takeBack()
 	if rows.err != nil && !errors.Is(rows.err, io.EOF) {
 		return rows.err // the server only says that the client gave up
 	}
@@ -139,6 +142,30 @@ func copyTable(ctx context.Context, conn *pgx.Conn, e Entry, rows *chunkReader) 
 		return fmt.Errorf("load %s: %w", table, err)
 	}
 	return nil
+}
+
+// lentReader is a reader for somebody who may still be reading when he says that he
+// is done, as CopyFrom may after an error of the server.
+type lentReader struct {
+	mu   sync.Mutex
+	r    io.Reader
+	over bool
+}
+
+func (l *lentReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return 0, io.ErrClosedPipe
+	}
+	return l.r.Read(p)
+}
+
+// takeBack waits for a Read in progress, and lets no other begin.
+func (l *lentReader) takeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
 }
 
 // chunkReader is the contents of a data block: its chunks, one after the other.
