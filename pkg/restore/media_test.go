@@ -13,6 +13,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/archive/archivetest"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 )
@@ -132,7 +133,7 @@ func TestMediaBeside(t *testing.T) {
 // Promise: an ordinary user gets everything but the owners, is told how many, and no rights of others.
 func TestMediaOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become somebody else")
+		scratchtest.Skip(t, "only root can become somebody else")
 	}
 	f := newFiles(t)
 	proctest.Program(t, "chown", "-R", "--no-dereference", "65534:65534", filepath.Join(f.dir, "repository"))
@@ -158,7 +159,7 @@ func TestMediaOrdinaryUser(t *testing.T) {
 // Promise: when the disk is full nothing is replaced, and nothing is left of it.
 func TestMediaDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can mount")
+		scratchtest.Skip(t, "only root can mount")
 	}
 	f := newFiles(t)
 	must(t, os.WriteFile(filepath.Join(f.live, "large"), make([]byte, 3<<20), 0o600))
