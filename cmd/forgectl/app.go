@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -60,6 +59,9 @@ func (a *App) Config() (*config.Loaded, error) {
 		})
 	}
 	loaded, err := config.Load(o)
+	if mistake := find[*config.Error](err); mistake != nil && mistake.OfFlag() {
+		err = withHint(err, "%s --help", a.cmd.CommandPath())
+	}
 	if err != nil {
 		return nil, withCode(exitUnknown, err)
 	}
@@ -113,18 +115,6 @@ func userName() string {
 		return u.Username
 	}
 	return strconv.Itoa(os.Getuid())
-}
-
-// Confirm asks the operator to type word before something is replaced. --yes
-// answers; without a terminal, or when JSON was asked for, it refuses.
-func (a *App) Confirm(ctx context.Context, question, word string) error {
-	if a.flags.yes {
-		return nil
-	}
-	if a.flags.output.value == outputJSON {
-		return ui.ErrNoTerminal
-	}
-	return a.Streams.Confirm(ctx, question, word)
 }
 
 // scrub removes secrets from a text that people will read.

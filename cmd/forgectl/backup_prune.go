@@ -119,14 +119,8 @@ func (a *App) planPrune(ctx context.Context, o listOptions) (*repository, prune.
 
 // confirmPrune shows the plan to whoever is asked, and asks.
 func (a *App) confirmPrune(ctx context.Context, plan prune.Plan, remove []catalog.Set) error {
-	if a.Streams.InTTY && a.Streams.ErrTTY && !a.flags.yes && a.flags.output.value != outputJSON {
-		screen := *a.Streams // the plan is a part of the question
-		screen.Out, screen.OutTTY = a.Streams.Err, true
-		if err := pruneTable(&screen, a.prunedSets(plan, prune.Result{})); err != nil {
-			return err
-		}
-	}
-	return a.Confirm(ctx, "Remove "+countSets(len(remove), totalBytes(remove))+" for good?", "prune")
+	table := func(s *ui.Streams) error { return pruneTable(s, a.prunedSets(plan, prune.Result{})) }
+	return a.confirmPlan(ctx, table, "Remove "+countSets(len(remove), totalBytes(remove))+" for good?", "prune")
 }
 
 // prunedSet is one set in the JSON of forgectl backup prune.

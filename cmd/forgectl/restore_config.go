@@ -191,12 +191,7 @@ func (a *App) doRestoreConfig(ctx context.Context, o restoreConfigOptions, optio
 		r.ConfigPlan, err = restore.PlanConfig(ctx, options)
 	default:
 		options.Confirm = func(ctx context.Context, p restore.ConfigPlan) error {
-			if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-				if err := configPlanText(a.Streams, p); err != nil {
-					return err
-				}
-			}
-			return a.Confirm(ctx, fmt.Sprintf("Change %s of the configuration of %s?", things(len(p.Changes()), "file"), host), host)
+			return a.confirmPlan(ctx, func(s *ui.Streams) error { return configPlanText(s, p) }, fmt.Sprintf("Change %s of the configuration of %s?", things(len(p.Changes()), "file"), host), host)
 		}
 		r, err = restore.Config(ctx, options)
 	}

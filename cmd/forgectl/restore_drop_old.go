@@ -83,12 +83,8 @@ func (a *App) dropOld(ctx context.Context, dryRun bool) error {
 			if dryRun || len(kept) == 0 {
 				return keptResult(kept, nil, dryRun), nil
 			}
-			if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-				if err := keptTable(a.Streams, kept, nil); err != nil {
-					return result{}, err
-				}
-			}
-			if err := a.Confirm(ctx, fmt.Sprintf("Drop %s for good? There is no undo.", things(len(kept), "database")), live); err != nil {
+			list := func(s *ui.Streams) error { return keptTable(s, kept, nil) }
+			if err := a.confirmPlan(ctx, list, fmt.Sprintf("Drop %s for good? There is no undo.", things(len(kept), "database")), live); err != nil {
 				return result{}, err
 			}
 			dropped := map[string]bool{}

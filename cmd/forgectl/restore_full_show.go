@@ -15,11 +15,6 @@ import (
 
 // confirmFull shows all plans and asks once.
 func (a *App) confirmFull(ctx context.Context, p restore.FullPlan) error {
-	if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-		if err := fullPlanText(a.Streams, p); err != nil {
-			return err
-		}
-	}
 	replaced := []string{"the database " + p.Database.Into + " on " + p.Database.Server}
 	if p.Media != nil {
 		replaced = append(replaced, "the directory "+p.Media.Live)
@@ -27,7 +22,7 @@ func (a *App) confirmFull(ctx context.Context, p restore.FullPlan) error {
 	if p.Config != nil {
 		replaced = append(replaced, things(len(p.Config.Changes()), "file")+" of the configuration")
 	}
-	return a.Confirm(ctx, "Replace "+strings.Join(replaced, ", and ")+"?", p.Database.Into)
+	return a.confirmPlan(ctx, func(s *ui.Streams) error { return fullPlanText(s, p) }, "Replace "+strings.Join(replaced, ", and ")+"?", p.Database.Into)
 }
 
 func fullPlanText(s *ui.Streams, p restore.FullPlan) error {

@@ -69,9 +69,6 @@ empty), "not_restored", "owners_not_set", "attributes_not_set", "kept", "stages"
 			if err := app.readMediaArgs(&o, at, args); err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("to") && o.to == "" {
-				return app.misuse("--to: the name is empty")
-			}
 			return app.restoreMedia(cmd.Context(), o)
 		},
 	}

@@ -52,12 +52,7 @@ func (a *App) aboutMedia(ctx context.Context, name string, check bool, do func(c
 func (a *App) undoMedia(ctx context.Context, dryRun bool) error {
 	return a.aboutMedia(ctx, "restore undo", dryRun, func(ctx context.Context, run *job.Run, o restore.MediaOptions, _ steps) (result, error) {
 		o.ConfirmUndo = func(ctx context.Context, p restore.MediaUndoPlan) error {
-			if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-				if err := undoMediaTable(a.Streams, p); err != nil {
-					return err
-				}
-			}
-			return a.Confirm(ctx, fmt.Sprintf("Exchange the live files in %s for those in %s?", p.Live, p.Back.Path), filepath.Base(p.Live))
+			return a.confirmPlan(ctx, func(s *ui.Streams) error { return undoMediaTable(s, p) }, fmt.Sprintf("Exchange the live files in %s for those in %s?", p.Live, p.Back.Path), filepath.Base(p.Live))
 		}
 		undo := restore.UndoMedia
 		if dryRun {
@@ -117,12 +112,7 @@ func (a *App) dropOldMedia(ctx context.Context, dryRun bool) error {
 		if dryRun || len(kept) == 0 {
 			return droppedFilesResult(shown, dryRun), nil
 		}
-		if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-			if err := droppedFilesResult(shown, true).Text(a.Streams); err != nil {
-				return result{}, err
-			}
-		}
-		if err := a.Confirm(ctx, "Remove "+directories(len(kept))+" for good? There is no undo.", filepath.Base(live)); err != nil {
+		if err := a.confirmPlan(ctx, droppedFilesResult(shown, true).Text, "Remove "+directories(len(kept))+" for good? There is no undo.", filepath.Base(live)); err != nil {
 			return result{}, err
 		}
 		var errs []error
@@ -182,11 +172,14 @@ func (a *App) resumeMedia(ctx context.Context) error {
 			return result{}, err
 		}
 		open, err := o.Intents.OpenMedia(ctx, live)
-		if err != nil || open == nil {
+		if err != nil {
+			return result{}, fmt.Errorf("resume the restore of %s: %w", live, err)
+		}
+		if open == nil {
 			return result{JSON: resumedFiles{Directory: live, Outcome: "nothing open"}, Text: func(s *ui.Streams) error {
 				_, err := fmt.Fprintf(s.Out, "no restore of %s is open\n", ui.Printable(live))
 				return err
-			}}, err
+			}}, nil
 		}
 		done, err := restore.ResumeMedia(ctx, o, *open)
 		if err != nil {

@@ -99,11 +99,6 @@ func restoredMediaText(s *ui.Streams, shown shownFiles) error {
 
 // confirmMedia shows the plan and lets the operator type the name of the directory.
 func (a *App) confirmMedia(ctx context.Context, p restore.MediaPlan) error {
-	if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-		if err := mediaPlanTable(a.Streams, p); err != nil {
-			return err
-		}
-	}
 	question := fmt.Sprintf("Replace the live directory %s?", p.Live)
 	switch {
 	case !p.Exists:
@@ -111,7 +106,7 @@ func (a *App) confirmMedia(ctx context.Context, p restore.MediaPlan) error {
 	case !p.Choice.Whole():
 		question = fmt.Sprintf("Replace %s of the live directory %s?", things(len(p.Choice.Paths()), "path"), p.Live)
 	}
-	return a.Confirm(ctx, question, filepath.Base(p.Live))
+	return a.confirmPlan(ctx, func(s *ui.Streams) error { return mediaPlanTable(s, p) }, question, filepath.Base(p.Live))
 }
 
 // shownPaths is how many paths of each kind a plan shows; -o json has all.

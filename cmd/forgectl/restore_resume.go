@@ -28,7 +28,7 @@ With --media it ends a restore of files, or an undo: when nothing has changed pl
 what was live stays and the restored files are removed; otherwise the rest of the paths
 is exchanged too.
 
-Without such a record there is nothing to do, and nothing is said.
+Without such a record there is nothing to do, and in a pipe nothing is said.
 
 With -o json: {"database", "action", "stage", "outcome", "live"}, with --media
 "directory" in place of "database"; outcome is finished, undone or nothing open, live is
@@ -70,11 +70,14 @@ func (a *App) resumeRestore(ctx context.Context) error {
 		Open: func(context.Context) (string, error) { return a.restoreLock(live) },
 		Do: func(ctx context.Context, run *job.Run) (result, error) {
 			open, err := a.intents().Open(ctx, live)
-			if err != nil || open == nil {
+			if err != nil {
+				return result{}, fmt.Errorf("resume the restore of %s: %w", live, err)
+			}
+			if open == nil {
 				return result{JSON: resumedRestore{Database: live, Outcome: "nothing open"}, Text: func(s *ui.Streams) error {
 					_, err := fmt.Fprintf(s.Out, "no restore of %s is open\n", ui.Printable(live))
 					return err
-				}}, err
+				}}, nil
 			}
 			o, show, err := a.exchangeOptions(ctx, run, live)
 			if err != nil {

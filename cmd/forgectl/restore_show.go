@@ -106,16 +106,11 @@ func passwordLines(roles []string) string {
 // confirmRestore shows the plan and lets the operator type the name of what is
 // replaced. Where there is nothing to replace nothing needs to be confirmed.
 func (a *App) confirmRestore(ctx context.Context, p restore.Plan) error {
-	if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-		if err := planTable(a.Streams, p); err != nil {
-			return err
-		}
-	}
 	question := fmt.Sprintf("Replace the live database %s on %s?", p.Into, p.Server)
 	if p.Live == nil {
 		question = fmt.Sprintf("Make the database %s on %s, and %s?", p.Into, p.Server, things(len(p.Roles), "role"))
 	}
-	return a.Confirm(ctx, question, p.Into)
+	return a.confirmPlan(ctx, func(s *ui.Streams) error { return planTable(s, p) }, question, p.Into)
 }
 
 func planTable(s *ui.Streams, p restore.Plan) error {

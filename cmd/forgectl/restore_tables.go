@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +25,6 @@ func (a *App) checkTables(cmd *cobra.Command, o restoreOptions) error {
 	switch {
 	case !cmd.Flags().Changed("table"):
 		return nil
-	case slices.Contains(o.tables, ""):
-		return a.misuse("--table: the name is empty")
 	case o.file != "":
 		return a.misuse("--table takes tables out of a set, not out of a file")
 	case o.into == "":

@@ -76,12 +76,7 @@ func (a *App) undoRestore(ctx context.Context, dryRun bool) error {
 			}
 			defer show.progress.done()
 			o.ConfirmUndo = func(ctx context.Context, p restore.UndoPlan) error {
-				if a.Streams.OutTTY && a.flags.output.value != outputJSON {
-					if err := undoTable(a.Streams, p); err != nil {
-						return err
-					}
-				}
-				return a.Confirm(ctx, fmt.Sprintf("Replace the live database %s by %s?", live, p.Back.Name), live)
+				return a.confirmPlan(ctx, func(s *ui.Streams) error { return undoTable(s, p) }, fmt.Sprintf("Replace the live database %s by %s?", live, p.Back.Name), live)
 			}
 			var done restore.UndoResult
 			if dryRun {

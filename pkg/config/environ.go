@@ -113,7 +113,7 @@ func (l *Loaded) applyFlags(o Options) []*Error {
 	for _, name := range slices.Sorted(maps.Keys(o.Flags)) {
 		k := l.row(name)
 		if k == nil || k.section() {
-			mistakes = append(mistakes, &Error{File: "flag --" + flagName(o, name), Msg: fmt.Sprintf("there is no setting %q", name)})
+			mistakes = append(mistakes, &Error{File: ofFlag + flagName(o, name), Msg: fmt.Sprintf("there is no setting %q", name)})
 			continue
 		}
 		mistakes = append(mistakes, applyFlag(k, flagName(o, name), o.Flags[name])...)
@@ -122,7 +122,7 @@ func (l *Loaded) applyFlags(o Options) []*Error {
 }
 
 func applyFlag(k *key, flag, text string) []*Error {
-	at := Error{File: "flag --" + flag}
+	at := Error{File: ofFlag + flag}
 	fail := func(msg string) []*Error {
 		at.Msg = msg
 		return []*Error{&at}

@@ -31,6 +31,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// OfFlag reports whether it was a flag that said it.
+func (e *Error) OfFlag() bool { return strings.HasPrefix(e.File, ofFlag) }
+
+// ofFlag begins the File of a flag's mistake.
+const ofFlag = "flag --"
+
 // PermissionError is a file with a secret in it that group or others have rights on.
 type PermissionError struct {
 	Path string

@@ -137,3 +137,12 @@ func (s *Streams) Message(program string, level Level, text string) {
 	// One write: a message must not be torn apart by another writer.
 	_, _ = io.WriteString(s.Err, word+" "+strings.Join(lines, "\n  ")+"\n")
 }
+
+// Aside are streams whose results go to standard error: for what belongs to a question and not to the result. They are
+// as wide, and as plain, as that end is.
+func (s *Streams) Aside() *Streams {
+	aside := *s
+	aside.Out, aside.OutTTY, aside.Width = s.Err, s.ErrTTY, s.width()
+	aside.Color = s.Color && s.ErrTTY
+	return &aside
+}

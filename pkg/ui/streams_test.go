@@ -128,3 +128,18 @@ func TestConfirmInterruptedAndFrugal(t *testing.T) {
 		t.Errorf("left %q to read, want %q", rest, "rest")
 	}
 }
+
+// What belongs to a question stands on standard error, and is drawn for what that end is.
+func TestAside(t *testing.T) {
+	var out, errs bytes.Buffer
+	s := &Streams{Out: &out, Err: &errs, ErrTTY: true, Width: 40}
+	table := s.Aside().Table(Column{Title: "PLAN"})
+	table.Row("x")
+	if err := table.Flush(); err != nil || out.Len() > 0 || errs.String() != "PLAN\nx\n" {
+		t.Errorf("wrote %q and %q, %v", out.String(), errs.String(), err)
+	}
+	s = &Streams{Out: &out, Err: &errs, OutTTY: true, Color: true}
+	if aside := s.Aside(); aside.OutTTY || aside.Color {
+		t.Errorf("a file is taken for a terminal: %+v", aside)
+	}
+}
