@@ -89,6 +89,7 @@ func mappings() []mapping {
 		{isA[*restore.PartsError], exitUnknown, nil},
 		{isA[*restore.ConfigPathError], exitUnknown, say("forgectl restore config --dry-run names what the set and this host have")},
 		{isA[*restore.ConfigConflictError], exitUnknown, say("move it away, or choose other paths; --to DIR unpacks beside")},
+		{isA[*restore.ConfigUnreadError], exitUnknown, say("move it away, or choose other paths; --to DIR unpacks beside")},
 		{is(restore.ErrConfigChanged), exitCritical, say("forgectl restore config --dry-run")},
 		{is(archive.ErrNotEmpty), exitUnknown, say("name a directory that does not exist yet")},
 		{is(backup.ErrPlain), exitUnknown, say("name a key in backup.encrypt.recipients or recipient_files")},

@@ -56,6 +56,7 @@ type ConfigChange struct {
 	State         ConfigState
 	Live          *archive.Entry // nil: there is none
 	What          []string       // what differs: "content", "mode 0640 -> 0600", …
+	Unread        string         // why nobody knows what is there, and it cannot be kept; "": it can
 }
 
 // Name is the absolute path.
@@ -99,13 +100,29 @@ func (e *ConfigConflictError) Error() string {
 	return text
 }
 
-// conflict is the *ConfigConflictError of a plan, if it has one.
+// ConfigUnreadError means that something would be replaced that cannot be read, and so not be kept.
+type ConfigUnreadError struct{ Changes []ConfigChange }
+
+func (e *ConfigUnreadError) Error() string {
+	c := e.Changes[0]
+	text := fmt.Sprintf("%s: what is there cannot be read, and so not be kept: %s", c.Name(), c.Unread)
+	if n := len(e.Changes) - 1; n > 0 {
+		text += fmt.Sprintf("; and %d more like it", n)
+	}
+	return text
+}
+
+// conflict is the *ConfigConflictError or *ConfigUnreadError of a plan, if it has one.
 func (p ConfigPlan) conflict() error {
 	conflicts := slices.DeleteFunc(p.Changes(), func(c ConfigChange) bool { return c.State != ConfigConflict })
-	if len(conflicts) == 0 {
-		return nil
+	if len(conflicts) > 0 {
+		return &ConfigConflictError{conflicts}
 	}
-	return &ConfigConflictError{conflicts}
+	unread := slices.DeleteFunc(p.Changes(), func(c ConfigChange) bool { return c.Unread == "" })
+	if len(unread) > 0 {
+		return &ConfigUnreadError{unread}
+	}
+	return nil
 }
 
 func (o ConfigOptions) withDefaults() ConfigOptions {
@@ -201,6 +218,7 @@ func (o ConfigOptions) plan(ctx context.Context) (p ConfigPlan, index []archive.
 	}
 	owners := newOwners()
 	there := byPath(live.Entries)
+	unread := slices.DeleteFunc(slices.Clone(live.Entries), func(e archive.Entry) bool { return e.Problem == "" })
 	for i, e := range index {
 		wanted := chosen(e)
 		switch {
@@ -212,7 +230,9 @@ func (o ConfigOptions) plan(ctx context.Context) (p ConfigPlan, index []archive.
 		case !wanted && !(e.Type == archive.Dir && there[e.Path] == nil && leadsTo(index[i+1:], e.Path, chosen)):
 			continue
 		}
-		p.Entries = append(p.Entries, compareEntry(e, there[e.Path], owners))
+		c := compareEntry(e, there[e.Path], owners)
+		c.Unread = hidden(e, unread)
+		p.Entries = append(p.Entries, c)
 	}
 	inSet := byPath(index)
 	for _, e := range live.Entries {
@@ -222,6 +242,17 @@ func (o ConfigOptions) plan(ctx context.Context) (p ConfigPlan, index []archive.
 	}
 	p.Warnings = append(p.Warnings, owners.warnings()...)
 	return p, index, nil
+}
+
+// hidden is why what is at the place of an entry of the set could not be read: itself, or a directory above it. Of a
+// directory only owner, mode and attributes are changed.
+func hidden(e archive.Entry, unread []archive.Entry) string {
+	for _, u := range unread {
+		if archive.Below(e.Path, u.Path) && (u.Path != e.Path || e.Type != archive.Dir || u.Type != archive.Dir) {
+			return u.Problem
+		}
+	}
+	return ""
 }
 
 // leadsTo reports whether something below a directory was chosen.

@@ -132,7 +132,10 @@ func (w *configWriter) write(c ConfigChange, content io.Reader) error {
 		if c.State != ConfigAdd {
 			return nil
 		}
-		return root.Mkdir(name, 0o700)
+		if err := root.Mkdir(name, 0o700); err != nil {
+			return err
+		}
+		return atomicfile.SyncDirIn(root, filepath.Dir(name))
 	case c.Type == archive.Symlink:
 		if err := atomicfile.SymlinkIn(root, c.Target, name); err != nil || !w.owners.permitted {
 			return err

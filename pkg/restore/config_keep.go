@@ -108,7 +108,7 @@ func undoScript(kept string, changes []ConfigChange) []byte {
 				fmt.Fprintf(&b, "chown %d:%d -- %s\nchmod %04o -- %s\n", c.Live.UID, c.Live.GID, name, c.Live.Mode, name)
 			}
 		default:
-			fmt.Fprintf(&b, "cp -a --remove-destination -- \"$kept/files\"%s %s\n", name, name)
+			fmt.Fprintf(&b, "cp -a --remove-destination --no-target-directory -- \"$kept/files\"%s %s\n", name, name)
 		}
 	}
 	return b.Bytes()
