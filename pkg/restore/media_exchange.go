@@ -59,15 +59,41 @@ func (x *mediaExchange) describe(i int) string {
 	return media.Quote(path) + " is exchanged"
 }
 
-// takeBack undoes the moves that were made.
+// takeBack undoes the moves that were made. Where somebody has put something else there since, that stays, unless what was
+// live would be dropped with what came in.
 func (x *mediaExchange) takeBack(reason error) error {
 	for i := len(x.intent.Moves) - 1; i >= 0; i-- {
-		if err := x.carry(x.intent.In.Name, i, true); err != nil && !errors.Is(err, errMoved) {
+		err := x.carry(x.intent.In.Name, i, true)
+		if errors.Is(err, errMoved) {
+			held, lookErr := x.holds(i)
+			if lookErr == nil && !held {
+				continue
+			}
+			err = errors.Join(err, lookErr)
+		}
+		if err != nil {
 			return &UnfinishedError{Live: x.intent.Live, Media: true, Err: errors.Join(reason, fmt.Errorf("and back: %w", err))}
 		}
 	}
 	return errors.Join(reason, x.Intents.end(x.intent))
 }
+
+// holds reports whether what was live is in the directory that is exchanged with, and so nowhere else.
+func (x *mediaExchange) holds(i int) (bool, error) {
+	m, keeper := x.intent.Moves[i], x.intent.In.Name
+	if m.Out == nil {
+		return false, nil
+	}
+	tree, err := idOf(filepath.Join(keeper, treeDir), string(m.Path))
+	if err != nil {
+		return false, err
+	}
+	aside, err := idOf(keeper, asideName(i))
+	return same(tree, m.Out) || same(aside, m.Out), err
+}
+
+// asideName is where the old one of a move waits, where two names cannot be exchanged at once.
+func asideName(i int) string { return "aside-" + strconv.Itoa(i) }
 
 // settle gives the directory that now keeps the old files its name.
 func (x *mediaExchange) settle() error {
@@ -150,7 +176,7 @@ func (x *mediaExchange) carry(keeper string, i int, back bool) error {
 		return err
 	}
 	defer asideDir.Close()
-	aside := place{asideDir, "aside-" + strconv.Itoa(i)}
+	aside := place{asideDir, asideName(i)}
 	if err := x.swap(live, tree, aside, in, out); err != nil {
 		return fmt.Errorf("exchange %s: %w", media.Quote(filepath.Join(x.intent.Live, path)), err)
 	}

@@ -1,0 +1,57 @@
+package restore_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/bmad-forge/forgectl/pkg/restore"
+)
+
+// Promise: what was live is never dropped. When an exchange of several paths cannot go on, and somebody has put something
+// else into the place of one that was moved already, the old one stays with the restore, which says that it has not ended;
+// a resume keeps it for good, and leaves alone what is there by now.
+func TestMediaMovedMeanwhile(t *testing.T) {
+	for name, options := range map[string]func(restore.MediaOptions) restore.MediaOptions{
+		"exchange":    func(o restore.MediaOptions) restore.MediaOptions { return o },
+		"two renames": restore.WithoutExchange,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFiles(t)
+			f.spoil()
+			o := options(f.options())
+			o.Paths = []string{"a", "empty"}
+			o.Step = func(step string) {
+				if step != "moved 0" {
+					return
+				}
+				must(t, os.RemoveAll(filepath.Join(f.live, "a")))
+				must(t, os.Mkdir(filepath.Join(f.live, "a"), 0o755))
+				must(t, os.WriteFile(filepath.Join(f.dir, "new"), []byte("uploaded now"), 0o600))
+				must(t, os.Rename(filepath.Join(f.dir, "new"), filepath.Join(f.live, "empty")))
+			}
+			_, err := restore.Media(t.Context(), o)
+			if !errors.As(err, new(*restore.UnfinishedError)) {
+				t.Errorf("error %v", err)
+			}
+			in, err := o.Intents.OpenMedia(t.Context(), f.live)
+			must(t, err)
+			if in == nil {
+				t.Fatal("there is no intent")
+			}
+			o.Step = nil
+			_, err = restore.ResumeMedia(t.Context(), o, *in)
+			must(t, err)
+			f.left("media_before")
+			kept, err := restore.ListKeptMedia(f.live)
+			must(t, err)
+			if text, err := os.ReadFile(filepath.Join(kept[0].Path, "tree/a/one.txt")); err != nil || string(text) != "overwritten" {
+				t.Errorf("what was live: %q, %v", text, err)
+			}
+			if text, err := os.ReadFile(filepath.Join(f.live, "empty")); err != nil || string(text) != "uploaded now" {
+				t.Errorf("what is live: %q, %v", text, err)
+			}
+		})
+	}
+}
