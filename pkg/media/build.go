@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -319,20 +316,4 @@ func (r *building) finish(ctx context.Context) error {
 		return onPath("sync", r.To, err)
 	}
 	return nil
-}
-
-// RemoveTree removes a tree that may hold directories which their owner may not write to. What is not there is no
-// error.
-func RemoveTree(path string) error {
-	err := os.RemoveAll(path)
-	if !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	_ = filepath.WalkDir(path, func(p string, d fs.DirEntry, _ error) error {
-		if d != nil && d.IsDir() {
-			_ = os.Chmod(p, 0o700) //nolint:gosec // a directory; what cannot be removed then is said below
-		}
-		return nil
-	})
-	return os.RemoveAll(path)
 }

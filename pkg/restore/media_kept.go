@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
-	"github.com/bmad-forge/forgectl/pkg/media"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 )
 
@@ -88,7 +89,7 @@ func ListKeptMedia(live string) ([]KeptMedia, error) {
 }
 
 func readOrigin(dir string) (origin MediaOrigin, err error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openKept(dir)
 	if err != nil {
 		return origin, err
 	}
@@ -158,18 +159,43 @@ func DropMedia(k KeptMedia) error {
 	return dropDir(path)
 }
 
+// openKept opens a directory that a restore has made, by what it is and not by what has its name: whoever may write to the
+// directory that it lies in can exchange it for a link.
+func openKept(path string) (*os.Root, error) {
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()))
+}
+
 // dropDir removes the files first, and last what says whose they are.
 func dropDir(path string) error {
-	entries, err := os.ReadDir(path)
+	root, err := openKept(path)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.Name() != originName {
-			if err := media.RemoveTree(filepath.Join(path, e.Name())); err != nil {
-				return fmt.Errorf("drop %s: %w", path, err)
-			}
+	defer root.Close()
+	names, err := namesIn(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, originName) {
+		if err := atomicfile.RemoveAllIn(root, name); err != nil {
+			return fmt.Errorf("drop %s: %w", path, err)
 		}
 	}
-	return os.RemoveAll(path)
+	return os.Remove(path)
+}
+
+// namesIn are those of a directory, but for what says whose it is.
+func namesIn(root *os.Root) ([]string, error) {
+	dir, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	return slices.DeleteFunc(names, func(name string) bool { return name == originName }), err
 }

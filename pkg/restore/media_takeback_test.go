@@ -55,3 +55,25 @@ func TestMediaMovedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// Promise: a directory that was kept is dropped by what it is. A link that somebody who may write beside the live files has
+// put in its place leads nowhere, whatever it leads to says of itself.
+func TestMediaDropOfLink(t *testing.T) {
+	f := newFiles(t)
+	f.spoil()
+	_, err := restore.Media(t.Context(), f.options())
+	must(t, err)
+	kept, err := restore.ListKeptMedia(f.live)
+	must(t, err)
+	other := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(other, "precious"), nil, 0o600))
+	must(t, os.Rename(filepath.Join(kept[0].Path, "origin.json"), filepath.Join(other, "origin.json")))
+	must(t, os.RemoveAll(kept[0].Path))
+	must(t, os.Symlink(other, kept[0].Path))
+	if err := restore.DropMedia(kept[0]); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(filepath.Join(other, "precious")); err != nil {
+		t.Error(err)
+	}
+}

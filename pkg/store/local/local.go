@@ -232,12 +232,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := ready(ctx, "delete", name); err != nil {
 		return err
 	}
-	err := s.root.RemoveAll(name)
-	if errors.Is(err, fs.ErrPermission) {
-		// A tree of files has the modes of its original, and only root removes from a directory that may not be written.
-		s.open0700(name)
-		err = s.root.RemoveAll(name)
-	}
+	err := atomicfile.RemoveAllIn(s.root, name)
 	if err == nil {
 		err = atomicfile.SyncDirIn(s.root, path.Dir(name))
 	}
@@ -245,24 +240,6 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return fmt.Errorf("delete %s: %w", name, err)
 	}
 	return nil
-}
-
-// open0700 makes all directories from the name on ones that the owner can remove from, as far as it may.
-func (s *Store) open0700(name string) {
-	if fi, err := s.root.Lstat(name); err != nil || !fi.IsDir() || s.root.Chmod(name, dirMode) != nil {
-		return
-	}
-	dir, err := s.root.Open(name)
-	if err != nil {
-		return
-	}
-	entries, _ := dir.ReadDir(-1)
-	_ = dir.Close()
-	for _, e := range entries {
-		if e.IsDir() {
-			s.open0700(name + "/" + e.Name())
-		}
-	}
 }
 
 // Free is the bytes that can still be written, without the reserve that the file system keeps for root.
