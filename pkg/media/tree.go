@@ -66,6 +66,12 @@ func (r *openedTree) openDir(path string) (int, error) {
 		piece, rest := path, ""
 		if len(path) > pathMax {
 			i := strings.LastIndexByte(path[:pathMax], '/')
+			if i < 0 { // no file system has such a name
+				if at != r.fd() {
+					_ = unix.Close(at)
+				}
+				return -1, unix.ENAMETOOLONG
+			}
 			piece, rest = path[:i], path[i+1:]
 		}
 		fd, err := openBeneath(at, piece)
