@@ -25,5 +25,6 @@ func Into(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, o.build(ctx, &r, pgdump.Candidate{Admin: o.Admin, Name: r.Working}, r.Into)
+	err = o.build(ctx, &r, pgdump.Candidate{Admin: o.Admin, Name: r.Working}, r.Into)
+	return r, err
 }

@@ -70,9 +70,11 @@ func Media(ctx context.Context, o MediaOptions) (MediaResult, error) {
 		return r, errors.Join(err, dropDir(plan.working))
 	}
 	if plan.To != "" {
-		return r, o.intoPlace(&r)
+		err = o.intoPlace(&r)
+	} else {
+		err = o.mediaIntoService(ctx, &r)
 	}
-	return r, o.mediaIntoService(ctx, &r)
+	return r, err
 }
 
 // buildMedia builds and compares.

@@ -128,7 +128,8 @@ func PlanMedia(ctx context.Context, o MediaOptions) (MediaPlan, error) {
 	if err := o.planMoves(&p); err != nil {
 		return p, err
 	}
-	return p, o.planDifferences(ctx, &p)
+	err = o.planDifferences(ctx, &p)
+	return p, err
 }
 
 // planPlace looks at where the files are to go.

@@ -79,7 +79,8 @@ func (s setSource) facts(ctx context.Context) (facts, error) {
 	if v, err := postgres.ParseVersion(s.Set.Manifest.Tools["pg_dump"]); err == nil {
 		f.dumper = v
 	}
-	return f, s.provenance(ctx, &f)
+	err = s.provenance(ctx, &f)
+	return f, err
 }
 
 func (s setSource) examine(ctx context.Context) (c contents, err error) {

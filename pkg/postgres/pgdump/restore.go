@@ -111,7 +111,8 @@ func (l Loader) run(ctx context.Context, from archive, only []int, jobs int) ([]
 			said = append(said, Said{Class: class, Text: line})
 		}
 	}
-	return said, l.Runner.Run(ctx, cmd)
+	err = l.Runner.Run(ctx, cmd) // fills said
+	return said, err
 }
 
 // entryList is what pg_restore --list would print: of each line only the number
