@@ -40,7 +40,7 @@ func (a *App) writeSet(spec job.Spec, group catalog.Group, write func(ctx contex
 			}
 			progress.done()
 			told := tell()
-			if err := repo.remember(ctx, a.loaded.StateDir, a.Now()); err != nil {
+			if err := repo.memory.Keep(ctx, repo.Catalog); err != nil {
 				run.Log.Info("an unmounted repository may not be noticed", "error", err) // the backup is good
 			}
 			return told, nil

@@ -20,8 +20,9 @@ import (
 // repository is the place of the sets, opened once for a command.
 type repository struct {
 	*catalog.Catalog
-	store *local.Store
-	path  string
+	store  *local.Store
+	path   string
+	memory catalog.Memory
 }
 
 // Repository opens the configured repository, which must exist: one that is not
@@ -36,12 +37,16 @@ func (a *App) Repository(ctx context.Context) (*repository, error) {
 		return nil, repositoryError(cfg.Repository, err)
 	}
 	a.onClose(s)
-	r := &repository{catalog.New(s, catalog.Options{Now: a.Now, Version: buildInfo().Version, Logger: a.Logger()}), s, cfg.Repository}
-	if err := r.Probe(ctx); err != nil {
-		return nil, repositoryError(cfg.Repository, err)
+	r := &repository{
+		catalog.New(s, catalog.Options{Now: a.Now, Version: buildInfo().Version, Logger: a.Logger()}), s, cfg.Repository,
+		catalog.Memory{Dir: filepath.Join(cfg.StateDir, "repositories"), Repository: cfg.Repository},
 	}
-	if err := r.recognize(ctx, cfg.StateDir); err != nil {
-		return nil, err
+	err = r.Probe(ctx)
+	if err == nil {
+		err = r.memory.Check(ctx, r.Catalog)
+	}
+	if err != nil {
+		return nil, repositoryError(cfg.Repository, err)
 	}
 	return r, nil
 }
@@ -53,6 +58,10 @@ func repositoryError(path string, err error) error {
 		return withHint(err, "is it mounted? if it is new: install -d -m 0700 %s", shellWord(path))
 	case errors.Is(err, fs.ErrPermission):
 		return withHint(err, "run it as root or as the owner of the repository")
+	}
+	var emptied *catalog.EmptiedError
+	if errors.As(err, &emptied) {
+		return withHint(err, "is it mounted? if an empty one is meant: rm %s", shellWord(emptied.File))
 	}
 	return withHint(err, "forgectl config show repository")
 }
