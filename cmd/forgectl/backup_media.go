@@ -35,7 +35,8 @@ Not changed means: size, time of change, time of the last change of its metadata
 inode are those of the last run. --checksum also reads each file and compares its content.
 Changed files are copied and hashed. Names, modes, owners, times to the nanosecond,
 extended attributes, access lists, symbolic links, hard links, empty directories and holes
-are kept; owners only as root, but the index always has them. Pipes, sockets and devices
+are kept; owners only as root, and what else the repository cannot hold is said; the index
+always has it, and a restore gives it back. Pipes, sockets and devices
 are listed, not copied. What is mounted below the directory belongs to it.
 
 A file that changes while it is copied is copied again, three times in all; if it goes on
@@ -54,8 +55,9 @@ suspect, and with backup.prune: auto old sets are removed, both as for forgectl 
 --dry-run says what would be copied, and writes nothing.
 
 With -o json: {"set", "path", "previous", "files", "directories", "links", "bytes",
-"linked_files", "copied_files", "copied_bytes", "excluded", "vanished", "signed_by",
-"incomplete", "suspect", "stages": [{"name", "seconds"}], "removed": [], "freed_bytes"},
+"linked_files", "copied_files", "copied_bytes", "excluded", "vanished", "owners_not_set",
+"attributes_not_set", "signed_by", "incomplete", "suspect", "stages": [{"name", "seconds"}],
+"removed": [], "freed_bytes"},
 where "previous" is the set whose files it shares or "", and "suspect" the reason or "";
 with --dry-run only what stands from "previous" to "excluded".`,
 		Example: `  forgectl backup media
@@ -125,6 +127,8 @@ type backedUpMediaSet struct {
 	Path string `json:"path"`
 	sharedMedia
 	Vanished   int64           `json:"vanished"`
+	Unowned    int64           `json:"owners_not_set"`
+	Unmarked   int64           `json:"attributes_not_set"`
 	SignedBy   string          `json:"signed_by,omitempty"`
 	Incomplete []string        `json:"incomplete"`
 	Suspect    string          `json:"suspect"`
@@ -137,6 +141,7 @@ func (a *App) backedUpMedia(ctx context.Context, run *job.Run, repo *repository,
 	path, _ := repo.Location(done.Set.Ref)
 	shown := backedUpMediaSet{
 		Set: done.Set.Ref.String(), Path: path, sharedMedia: mediaShares(done), Vanished: done.Report.Vanished,
+		Unowned: done.Report.Unkept.Owners.Count, Unmarked: done.Report.Unkept.Xattrs.Count,
 		Incomplete: append([]string{}, done.Set.Manifest.Incomplete...), Stages: done.Stages,
 	}
 	run.Fact("set", shown.Set)
@@ -146,8 +151,21 @@ func (a *App) backedUpMedia(ctx context.Context, run *job.Run, repo *repository,
 	after := a.conclude(ctx, run, repo, done.Result, shown.Incomplete)
 	shown.SignedBy, shown.Suspect, shown.Removed, shown.FreedBytes = after.SignedBy, after.Suspect, after.Removed, after.FreedBytes
 	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
-		_, err := fmt.Fprintf(s.Out, "%s  %s\ncopied: %s\n%s\n", s.Bold(ui.Printable(shown.Set)), shown.sharedMedia, shown.new(),
+		_, err := fmt.Fprintf(s.Out, "%s  %s\ncopied: %s\n%s%s\n", s.Bold(ui.Printable(shown.Set)), shown.sharedMedia, shown.new(), unkeptMedia(done.Report.Unkept),
 			s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify "+shellWord(shown.Set)))
 		return cmp.Or(err, after.pruned(s.Out, 0))
 	}}
+}
+
+// unkeptMedia says what of the copied files only the index has, a line each; "" is nothing.
+func unkeptMedia(u media.Unkept) string {
+	var text string
+	if n := u.Owners; n.Count > 0 {
+		text = fmt.Sprintf("only in the index: the owner or group of %s, the first is %s; only root can set it\n", count(n.Count, "path", "paths"), media.Quote(n.First))
+	}
+	if n := u.Xattrs; n.Count > 0 {
+		text += fmt.Sprintf("only in the index: %s, the first of %s; not permitted, or not known to the file system of the repository\n",
+			count(n.Count, "extended attribute", "extended attributes"), media.Quote(n.First))
+	}
+	return text
 }

@@ -54,7 +54,7 @@ func restoredMedia(run *job.Run, done restore.MediaResult, dryRun bool) result {
 	shown := shownFiles{
 		Set: done.Set, Directory: done.Live, Paths: []catalog.TreePath{}, Files: done.Files, Directories: done.Dirs, Symlinks: done.Symlinks, Bytes: done.Bytes,
 		Added: showDifferences(done.Added), Changed: showDifferences(done.Changed), Removed: showDifferences(done.Removed),
-		Left: done.Others, Unowned: done.Built.Unowned, Unmarked: done.Built.Unmarked, Kept: done.Kept, Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
+		Left: done.Others, Unowned: done.Built.Unowned.Count, Unmarked: done.Built.Unmarked.Count, Kept: done.Kept, Stages: append([]catalog.Stage{}, done.Stages...), DryRun: dryRun,
 	}
 	if done.To != "" {
 		shown.Directory = done.To
@@ -68,11 +68,11 @@ func restoredMedia(run *job.Run, done restore.MediaResult, dryRun bool) result {
 	for _, w := range done.Warnings {
 		run.Warn(w)
 	}
-	if n := done.Built.Unowned; n > 0 {
-		run.Warn(things(int(n), "path") + " could not be given the owner or group of the original: only root may do that. Setuid and setgid bits of such files were left out")
+	if n := done.Built.Unowned; n.Count > 0 {
+		run.Warn(things(int(n.Count), "path") + " could not be given the owner or group of the original, the first is " + media.Quote(n.First) + ": only root may do that. Setuid and setgid bits of such files were left out")
 	}
-	if n := done.Built.Unmarked; n > 0 {
-		run.Warn(things(int(n), "extended attribute") + " could not be set: not permitted, or not known to this file system")
+	if n := done.Built.Unmarked; n.Count > 0 {
+		run.Warn(things(int(n.Count), "extended attribute") + " could not be set, the first of " + media.Quote(n.First) + ": not permitted, or not known to this file system")
 	}
 	if n := done.Others; n > 0 {
 		run.Warn(things(int(n), "path") + " of the set, a socket, FIFO or device each, cannot be restored")

@@ -29,8 +29,8 @@ type Built struct {
 	Files, Dirs, Symlinks int64
 	Bytes                 int64
 	Left                  int64 // sockets, FIFOs and devices, which are not made
-	Unowned               int64 // whose owner or group this user may not set
-	Unmarked              int64 // extended attributes that this user, or this file system, cannot set
+	Unowned               Some  // whose owner or group this user may not set
+	Unmarked              Some  // extended attributes that this user, or this file system, cannot set
 	Differences           int64 // damage that was found: the tree is not to be used
 }
 
@@ -70,7 +70,7 @@ func (b Building) Run(ctx context.Context) (Built, error) {
 	if err == nil {
 		err = r.finish(ctx)
 	}
-	unkept := r.dress.unkept()
+	unkept := r.dress.report()
 	r.done.Unowned, r.done.Unmarked = unkept.Owners, unkept.Xattrs
 	return r.done, err
 }
@@ -110,6 +110,7 @@ func (r *building) report(e *Entry, kind DifferenceKind, why string) {
 
 // accept makes directories, in their order, and leaves the rest to the builders.
 func (r *building) accept(e *Entry) (bool, error) {
+	e.Unkept = nil // that was another tree
 	has := r.Choice.Has(e.Path)
 	if !has && (e.Type != Dir || !r.Choice.leads(e.Path)) {
 		return false, nil

@@ -67,7 +67,9 @@ type Comparison struct {
 	// links, or where a file has as many names as it can.
 	Unlinked bool
 	// Privileged compares all extended attributes that are kept, and not only those that every owner of a file may set.
+	// Unmarked, if not nil, accepts one that is missing.
 	Privileged bool
+	Unmarked   func(e *Entry, name string) bool
 
 	Jobs     int              // files that are read at once; 0: as suits the machine
 	Progress func(n int64)    // bytes that were read; from several goroutines
@@ -247,7 +249,7 @@ func (w *comparer) xattrs(e *Entry, o object) (string, error) {
 		return "", err
 	}
 	for name := range e.Xattrs {
-		if _, there := has[name]; there || !w.xattr(name) {
+		if _, there := has[name]; there || !w.xattr(name) || w.Unmarked != nil && w.Unmarked(e, name) {
 			continue
 		}
 		if _, err := o.xattr(name); errors.Is(err, unix.EOPNOTSUPP) {

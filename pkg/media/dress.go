@@ -4,14 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
+	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Unkept counts what could not be given to the objects of a tree; the index has it all the same.
+// Unkept is what could not be given to the objects of a tree; the index has it all the same.
 type Unkept struct {
-	Owners, Xattrs int64
+	Owners Some // paths whose owner or group could not be set
+	Xattrs Some // extended attributes
+}
+
+// Some is how many of a kind there are, and the first path, in the order of Compare, that has one.
+type Some struct {
+	Count int64
+	First string
+}
+
+func (s *Some) add(path string) {
+	if s.Count++; s.Count == 1 || Compare(path, s.First) < 0 {
+		s.First = path
+	}
 }
 
 // dresser gives objects their metadata.
@@ -19,30 +33,31 @@ type dresser struct {
 	uid, gid uint32 // of the process: what new objects mostly have by themselves
 	// wary takes setuid and setgid off files whose owner could not be set: they are rights of somebody else. A snapshot
 	// keeps them, as what it describes.
-	wary           bool
-	owners, xattrs atomic.Int64
+	wary bool
+
+	mu     sync.Mutex
+	unkept Unkept
 }
 
 func newDresser() *dresser { return &dresser{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())} }
 
-func (d *dresser) unkept() Unkept { return Unkept{d.owners.Load(), d.xattrs.Load()} }
+// report is what could not be set. It is for when nothing is dressed any more.
+func (d *dresser) report() Unkept {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unkept
+}
 
 // dress gives an object owner, attributes, time and mode, in the order in which none of them undoes or forbids another: a
 // change of the owner clears capabilities and setuid, an access list changes the mode, and a mode may keep us from all of
-// it.
+// it. The entry is told which attributes are missing.
 func (d *dresser) dress(o object, e *Entry) error {
 	owned, err := d.own(o, e)
 	if err != nil {
 		return err
 	}
-	for name, value := range e.Xattrs {
-		switch err := o.setXattr(name, value); {
-		case err == nil:
-		case unsettable(err):
-			d.xattrs.Add(1)
-		default:
-			return fmt.Errorf("extended attribute %s: %w", name, err)
-		}
+	if err := d.mark(o, e, keptXattr); err != nil {
+		return err
 	}
 	if err := setMTime(o.dir, o.name, e.MTime); err != nil || e.Type == Symlink { // which has no mode
 		return err
@@ -52,6 +67,26 @@ func (d *dresser) dress(o object, e *Entry) error {
 		mode &^= 0o6000
 	}
 	return o.chmod(mode)
+}
+
+// mark sets those attributes that are wanted. What it could not set before it does not try again.
+func (d *dresser) mark(o object, e *Entry, wanted func(name string) bool) error {
+	for name, value := range e.Xattrs {
+		if !wanted(name) || slices.Contains(e.Unkept, name) {
+			continue
+		}
+		switch err := o.setXattr(name, value); {
+		case err == nil:
+		case unsettable(err):
+			e.Unkept = append(e.Unkept, name)
+			d.mu.Lock()
+			d.unkept.Xattrs.add(e.Path)
+			d.mu.Unlock()
+		default:
+			return fmt.Errorf("extended attribute %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // unsettable reports that another file system keeps no such attribute, or that there is no privilege.
@@ -79,7 +114,9 @@ func (d *dresser) own(o object, e *Entry) (owned bool, err error) {
 	if err := o.chown(int(e.UID), int(e.GID)); !forbidden(err) {
 		return err == nil, err
 	}
-	d.owners.Add(1)
+	d.mu.Lock()
+	d.unkept.Owners.add(e.Path)
+	d.mu.Unlock()
 	// An owner may give a file to another group of theirs.
 	if err := o.chown(-1, int(e.GID)); !forbidden(err) {
 		return false, err

@@ -40,6 +40,7 @@ type Entry struct {
 	Links      uint64
 	Target     string            // of symbolic links, raw bytes
 	Xattrs     map[string][]byte // nil: none
+	Unkept     []string          // of the attributes: those that the snapshot's own tree could not be given
 	Extents    []Extent          // nil: not sparse. A file that is one hole has an empty list
 	SHA256     string            // of files: 64 lower-case hex digits
 	// Fresh is a file that had changed so shortly before it was read that the clock of its file system might not show a
@@ -180,6 +181,11 @@ func (e *Entry) Validate() error {
 	}
 	if total > maxXattrs {
 		return bad("extended attributes")
+	}
+	for _, name := range e.Unkept {
+		if _, there := e.Xattrs[name]; !there {
+			return bad("an attribute that is not kept is none of its attributes")
+		}
 	}
 	return nil
 }

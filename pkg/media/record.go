@@ -41,6 +41,7 @@ type xattrRecord struct {
 	Name    string `json:"name"`
 	NameB64 []byte `json:"name_b64"`
 	Value   []byte `json:"value"`
+	Unkept  bool   `json:"unkept"`
 }
 
 type trailer struct {
@@ -80,7 +81,7 @@ func appendEntry(b []byte, e *Entry) []byte {
 		b = append(b, ',')
 		b = appendText(b, "target", e.Target)
 	}
-	b = appendXattrs(b, e.Xattrs)
+	b = appendXattrs(b, e)
 	if e.Extents != nil {
 		b = append(b, `,"extents":[`...)
 		for i, x := range e.Extents {
@@ -106,20 +107,24 @@ func appendEntry(b []byte, e *Entry) []byte {
 	return append(b, "}\n"...)
 }
 
-func appendXattrs(b []byte, xattrs map[string][]byte) []byte {
-	if len(xattrs) == 0 {
+func appendXattrs(b []byte, e *Entry) []byte {
+	if len(e.Xattrs) == 0 {
 		return b
 	}
 	b = append(b, `,"xattrs":[`...)
-	for i, name := range slices.Sorted(maps.Keys(xattrs)) {
+	for i, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, '{')
 		b = appendText(b, "name", name)
 		b = append(b, `,"value":"`...)
-		b = base64.StdEncoding.AppendEncode(b, xattrs[name])
-		b = append(b, `"}`...)
+		b = base64.StdEncoding.AppendEncode(b, e.Xattrs[name])
+		b = append(b, '"')
+		if slices.Contains(e.Unkept, name) {
+			b = append(b, `,"unkept":true`...)
+		}
+		b = append(b, '}')
 	}
 	return append(b, ']')
 }
@@ -213,7 +218,11 @@ func (rec *record) entry() (Entry, error) {
 			return e, fmt.Errorf("%w: extended attributes", errEntry)
 		}
 		e.Xattrs[name] = append([]byte{}, x.Value...)
+		if x.Unkept {
+			e.Unkept = append(e.Unkept, name)
+		}
 	}
+	slices.Sort(e.Unkept)
 	if rec.Extents != nil {
 		e.Extents = make([]Extent, len(*rec.Extents))
 		for i, x := range *rec.Extents {

@@ -62,7 +62,7 @@ type Report struct {
 	Unreadable     Paths  // with the reason; the tree lacks them
 	Vanished       int64  // were there when their directory was read, and not any more after that
 	Distrusted     Paths  // differed in the previous tree from what its index says
-	Unkept         Unkept // metadata that only the index has
+	Unkept         Unkept // metadata of what is new in the tree that only the index has
 	Excluded       int64  // directories count once
 }
 
@@ -139,7 +139,7 @@ func Snapshot(ctx context.Context, o SnapshotOptions) (Report, error) {
 	if err := s.sync(); err != nil {
 		return Report{}, err
 	}
-	s.report.Unkept = s.dress.unkept()
+	s.report.Unkept = s.dress.report()
 	return s.report, nil
 }
 

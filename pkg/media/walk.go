@@ -152,17 +152,31 @@ func (p *producer) add(d *directory) error {
 	if d.parent != nil {
 		d.parent.pending.Add(1)
 	}
-	if p.target == nil || d.parent == nil {
+	if p.target == nil {
 		return nil
 	}
-	dir, name := Split(d.entry.Path)
-	at, err := p.target.openDir(dir)
+	if d.parent != nil {
+		dir, name := Split(d.entry.Path)
+		at, err := p.target.openDir(dir)
+		if err == nil {
+			err = unix.Mkdirat(at, name, 0o700)
+			_ = unix.Close(at)
+		}
+		if err != nil {
+			return onPath("mkdir", d.entry.Path, err)
+		}
+	}
+	if len(d.entry.Xattrs) == 0 {
+		return nil
+	}
+	// The entry goes into the index long before the directory is finished, and has to say which attributes are missing.
+	fd, err := p.target.openDir(d.entry.Path)
 	if err == nil {
-		err = unix.Mkdirat(at, name, 0o700)
-		_ = unix.Close(at)
+		err = p.dress.mark(openedDir(fd), &d.entry, plainXattr)
+		_ = unix.Close(fd)
 	}
 	if err != nil {
-		return onPath("mkdir", d.entry.Path, err)
+		return onPath("mark", d.entry.Path, err)
 	}
 	return nil
 }

@@ -11,14 +11,23 @@ import (
 // keptXattr reports whether an attribute belongs to the tree: what users set, access lists, capabilities, and what only
 // root can read. Labels of a security module belong to the host.
 func keptXattr(name string) bool {
-	return ownerXattr(name) || strings.HasPrefix(name, "trusted.") || name == "security.capability"
+	return ownerXattr(name) || PrivilegedXattr(name)
 }
 
-// ownerXattr reports whether it is one that the owner of a file can set: what only root can set may be missing in a tree
-// that was written by somebody else.
+// PrivilegedXattr reports whether it is one that only root can set: it may be missing in a tree that was written by somebody
+// else.
+func PrivilegedXattr(name string) bool {
+	return strings.HasPrefix(name, "trusted.") || name == "security.capability"
+}
+
+// ownerXattr reports whether it is one that the owner of a file can set.
 func ownerXattr(name string) bool {
 	return strings.HasPrefix(name, "user.") || name == "system.posix_acl_access" || name == "system.posix_acl_default"
 }
+
+// plainXattr reports whether it may be set before a directory is filled: an access list would be passed on to what is made
+// in it, or keep us out.
+func plainXattr(name string) bool { return keptXattr(name) && !strings.HasPrefix(name, "system.") }
 
 func (o object) listXattrs(buf []byte) (int, error) {
 	if o.fd < 0 {

@@ -110,8 +110,9 @@ func (o MediaOptions) buildMedia(ctx context.Context, r *MediaResult) error {
 		wrong := &damageList{stored: o.stored()}
 		var first string
 		_, err := media.Comparison{
-			Dir: to, Index: o.stored().Index(ctx), Choice: r.Choice, Jobs: o.Jobs, Owners: r.Built.Unowned == 0, Privileged: r.Built.Unmarked == 0,
-			Tolerate: func(e *media.Entry, mode uint32) bool { return r.Built.Unowned > 0 && mode == e.Mode&^0o6000 },
+			Dir: to, Index: o.stored().Index(ctx), Choice: r.Choice, Jobs: o.Jobs, Owners: r.Built.Unowned.Count == 0, Privileged: true,
+			Tolerate: func(e *media.Entry, mode uint32) bool { return r.Built.Unowned.Count > 0 && mode == e.Mode&^0o6000 },
+			Unmarked: func(*media.Entry, string) bool { return r.Built.Unmarked.Count > 0 },
 			Found: func(d media.Difference) {
 				wrong.add(d)
 				if first == "" {

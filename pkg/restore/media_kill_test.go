@@ -85,7 +85,7 @@ func restoreMediaAndDie() {
 		return
 	}
 	r, err := restore.Media(ctx, o)
-	fmt.Println(err, "unowned", r.Built.Unowned)
+	fmt.Println(err, "unowned", r.Built.Unowned.Count, "first", r.Built.Unowned.First, "")
 }
 
 // Promise: a restore that is killed, at whatever step, leaves what was live or what was to be live, whole; resume ends

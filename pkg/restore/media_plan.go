@@ -361,7 +361,7 @@ func (o MediaOptions) planDifferences(ctx context.Context, p *MediaPlan) error {
 	}
 	o.Progress("plan", 0, 0)
 	_, err := media.Comparison{
-		Dir: p.Live, Index: o.stored().Index(ctx), Choice: p.Choice, Live: true, Owners: os.Geteuid() == 0, Jobs: o.Jobs,
+		Dir: p.Live, Index: o.stored().Index(ctx), Choice: p.Choice, Live: true, Owners: os.Geteuid() == 0, Privileged: os.Geteuid() == 0, Jobs: o.Jobs,
 		Found: func(d media.Difference) {
 			switch d.Kind {
 			case media.Missing:

@@ -148,6 +148,10 @@ func TestMediaOrdinaryUser(t *testing.T) {
 	if !strings.Contains(out, "<nil> unowned ") || strings.Contains(out, "unowned 0") {
 		t.Fatalf("%s", out)
 	}
+	// What the user who restores may not have given away is named, and the first of it.
+	if !strings.Contains(out, " first . ") {
+		t.Errorf("%s", out)
+	}
 	archivetest.Same(t, f.original, to, "--no-perms", "--no-owner", "--no-group", "--no-acls", "--no-devices", "--no-specials")
 	fi, err := os.Stat(filepath.Join(to, "setuid"))
 	must(t, err)

@@ -71,6 +71,7 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 		var mu sync.Mutex
 		done, err := media.Comparison{
 			Dir: dir, Index: stored.Index(ctx), Unlinked: true, Owners: owners.compared, Unowned: owners.writer,
+			Privileged: owners.compared, Unmarked: owners.unmarked,
 			Contents: func(path string) bool { return o.Sample == 0 || chosen[partOf(path)] },
 			Progress: func(n int64) {
 				mu.Lock()
@@ -142,6 +143,12 @@ func ownersOf(dir string) owners {
 
 // writer accepts files of whoever wrote the tree and was not root.
 func (o owners) writer(uid uint32) bool { return uid == o.set && uid != 0 }
+
+// unmarked accepts that a file lacks what its tree could not be given, or what only root could give it in a set that may be
+// somebody else's.
+func (o owners) unmarked(e *media.Entry, name string) bool {
+	return slices.Contains(e.Unkept, name) || o.set != 0 && media.PrivilegedXattr(name)
+}
 
 // say tells what was not compared; "" when everything was.
 func (o owners) say(accepted int64) string {

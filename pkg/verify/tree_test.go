@@ -14,6 +14,8 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -171,6 +173,41 @@ func TestTreeOwners(t *testing.T) {
 			t.Errorf("%s: %v", name, v.Err())
 		}
 		must(t, os.Lchown(g.tree(s, name), 1500, 1500))
+	}
+}
+
+// Promise: as root, attributes that only root can set are compared too; in a set of another user they may be missing, and may
+// be no others.
+func TestTreePrivileged(t *testing.T) {
+	if os.Geteuid() != 0 {
+		scratchtest.Skip(t, "only root can set these attributes")
+	}
+	g := newGallery(t)
+	const file = "docs/7/file.pdf"
+	must(t, unix.Setxattr(filepath.Join(g.source, file), "trusted.a", []byte("1"), 0))
+	s := g.set()
+	if v := g.verify(s, 0); !v.OK {
+		t.Fatal(v.Err())
+	}
+	for _, change := range []struct {
+		do   func(path string) error
+		want string
+	}{
+		{func(p string) error { return unix.Setxattr(p, "trusted.a", []byte("2"), 0) }, "extended attribute trusted.a is another"},
+		{func(p string) error { return unix.Removexattr(p, "trusted.a") }, "extended attribute trusted.a is missing"},
+	} {
+		must(t, change.do(g.tree(s, file)))
+		if v := g.verify(s, 0); v.OK || !strings.Contains(v.Err().Error(), "tree/"+file+" is malformed: "+change.want) {
+			t.Errorf("%v instead of %q", v.Err(), change.want)
+		}
+	}
+	proctest.Program(t, "chown", "-R", "--no-dereference", "1500:1500", filepath.Join(g.dir, s.Dir()))
+	if v := g.verify(s, 0); !v.OK {
+		t.Errorf("a set of another user: %v", v.Err())
+	}
+	must(t, unix.Setxattr(g.tree(s, file), "trusted.a", []byte("3"), 0))
+	if v := g.verify(s, 0); v.OK {
+		t.Error("another value in a set of another user")
 	}
 }
 
