@@ -21,3 +21,12 @@ func TestUnkeptMedia(t *testing.T) {
 		}
 	}
 }
+
+// Promise: what was rehashed is not said to be everything as long as a file is missing.
+func TestWholePercent(t *testing.T) {
+	for share, want := range map[float64]int{0: 0, 0.0499: 4, 0.29: 29, 0.98: 98, 65535.0 / 65536: 99, 1: 100} {
+		if got := wholePercent(share); got != want {
+			t.Errorf("%v is %d %%, want %d", share, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -119,6 +120,9 @@ func (a *App) rehashed(ctx context.Context, repo *repository, s catalog.Set) (*f
 	return &share, nil
 }
 
+// wholePercent never says 100 of what is not all.
+func wholePercent(share float64) int { return int(math.Floor(100*share + 1e-9)) }
+
 // partsOf looks at what a full set refers to. Without it the set is not good.
 func partsOf(ctx context.Context, get func(context.Context, catalog.Ref) (catalog.Set, error), s catalog.Set, l *listedSet) ([]shownPart, error) {
 	if s.Kind != catalog.KindFull || s.Manifest == nil {
@@ -162,7 +166,7 @@ func (a *App) showTable(out *ui.Streams, l listedSet, s catalog.Set, signature p
 		row("refers to", p.Set+"  "+state)
 	}
 	if read != nil {
-		row("rehashed", fmt.Sprintf("%.0f %% within %d days", 100**read, rehashDays))
+		row("rehashed", fmt.Sprintf("%d %% within %d days", wholePercent(*read), rehashDays))
 	}
 	for _, c := range s.Checks {
 		row(c.What, describeCheck(out, c))

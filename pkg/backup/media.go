@@ -258,6 +258,9 @@ func (r *mediaRun) describe() {
 		Warnings:   r.warnings,
 		Readback:   catalog.ReadbackDecode,
 	}
+	if r.previous.Manifest != nil && !r.Copy {
+		r.manifest.Coverage = catalog.HashedBy(r.earlier).Coverage()
+	}
 }
 
 func (r *mediaRun) warn() {

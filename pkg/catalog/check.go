@@ -93,13 +93,3 @@ func (p *TreePath) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
-
-// TreeParts is into how many parts the paths of a tree are dealt by their hash, to be hashed part by part.
-const TreeParts = 1 << 16
-
-// Coverage says that the files in the parts from From to just below To were hashed at Time.
-type Coverage struct {
-	From int       `json:"from"`
-	To   int       `json:"to"`
-	Time time.Time `json:"time"`
-}

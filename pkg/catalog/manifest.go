@@ -60,6 +60,9 @@ type Manifest struct {
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
 	// Contents counts what a set of files holds.
 	Contents *Contents `json:"contents,omitempty"`
+	// Coverage is, of a tree that shares files with an earlier set, when which share of them was hashed last before it was made:
+	// the sets that verifies were recorded beside may be gone before the next one.
+	Coverage []Coverage `json:"coverage,omitempty"`
 	// Readback says how the artifacts were proven before the set was published: "hash" or "decode".
 	Readback string `json:"readback,omitempty"`
 	// Incomplete names what could not be backed up, one reason each. A set with any is whole in itself.

@@ -57,10 +57,10 @@ func (o Options) tree(ctx context.Context, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	v.coverage = coverageOf(sets)
+	v.coverage = catalog.HashedBy(sets)
 	var chosen [catalog.TreeParts]bool
 	if o.Sample > 0 {
-		chosen = v.coverage.next(o.Sample)
+		chosen = longestUnread(v.coverage, o.Sample)
 		v.Level = catalog.LevelSample
 	}
 	var found []media.Difference
@@ -220,6 +220,6 @@ func (v Verdict) recordTree(check *catalog.Check) {
 	}
 	check.DamagedMore = v.DamagedMore
 	if v.coverage != nil {
-		check.Coverage = v.coverage.ranges()
+		check.Coverage = v.coverage.Coverage()
 	}
 }

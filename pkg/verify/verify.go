@@ -86,7 +86,7 @@ type Verdict struct {
 	HashedBytes int64         //
 	Owners      string        // what of the owners was not compared; "": everything was
 	Shared      []catalog.Ref // other sets that the same damaged files are in: each has a check that says so
-	coverage    *coverage
+	coverage    *catalog.Hashed
 }
 
 // Seconds is the time that all stages took together.
