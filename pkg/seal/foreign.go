@@ -27,7 +27,7 @@ var ErrForeign = errors.New("OpenPGP message of a kind that is not supported")
 // Close releases the stream, but does not close r.
 func OpenMessage(ctx context.Context, r io.Reader, u Unlocker) (io.ReadCloser, error) {
 	src := &source{ctx: ctx, r: r}
-	m := &foreign{src: src, file: bufio.NewReaderSize(src, 2*sliceSize)}
+	m := &foreign{src: src, file: bufio.NewReaderSize(src, 2*pieceSize)}
 	if err := m.open(ctx, u); err != nil {
 		return nil, fmt.Errorf("open OpenPGP message: %w", err)
 	}
@@ -102,7 +102,7 @@ func (m *foreign) dearmor() error {
 	if err != nil {
 		return untilEnd(err)
 	}
-	m.armored, m.outer = true, bufio.NewReaderSize(block.Body, 2*sliceSize)
+	m.armored, m.outer = true, bufio.NewReaderSize(block.Body, 2*pieceSize)
 	return nil
 }
 
@@ -180,7 +180,7 @@ const maxLevels = 3
 
 // descend finds the literal packet.
 func (m *foreign) descend() error {
-	m.levels = []*bufio.Reader{bufio.NewReaderSize(m.decrypted, sliceSize)}
+	m.levels = []*bufio.Reader{bufio.NewReaderSize(m.decrypted, pieceSize)}
 	for {
 		r := m.levels[len(m.levels)-1]
 		first, err := r.Peek(1)
@@ -210,7 +210,7 @@ func (m *foreign) descend() error {
 			if len(m.levels) == maxLevels {
 				return errors.New("compressed too often")
 			}
-			m.levels = append(m.levels, bufio.NewReaderSize(p.Body, sliceSize))
+			m.levels = append(m.levels, bufio.NewReaderSize(p.Body, pieceSize))
 		default:
 			return errors.New("not a message with data")
 		}

@@ -41,8 +41,7 @@ func generateSessionKey() (*SessionKey, error) {
 // integrity code, but does not close w.
 //
 // The packets are put together here, since the library's own composition takes the cipher from what all recipients
-// prefer, which need not fit our session key. AES-256 with an MDC is what every gpg since 2.0 reads. The file name is
-// empty and the time zero: nothing in the message tells where it came from.
+// prefer, which need not fit our session key. AES-256 with an MDC is what every gpg since 2.0 reads.
 func newMessage(w io.Writer, to []*packet.PublicKey, key *SessionKey) (io.WriteCloser, error) {
 	var body io.WriteCloser
 	err := key.use(func(cipher packet.CipherFunction, raw []byte) error {
@@ -56,20 +55,49 @@ func newMessage(w io.Writer, to []*packet.PublicKey, key *SessionKey) (io.WriteC
 		if _, err := head.WriteTo(w); err != nil {
 			return err
 		}
-		encrypted, err := packet.SerializeSymmetricallyEncrypted(w, cipher, false, packet.CipherSuite{}, raw, nil)
+		stream, err := newCipher(cipher, raw)
 		if err != nil {
 			return err
 		}
-		body, err = packet.SerializeLiteral(encrypted, true, "", 0)
+		body, err = newLiteral(w, stream)
 		return err
 	})
 	return body, err
 }
 
+// literal is the inside of a message that is being written.
+type literal struct {
+	*partialWriter
+	encrypted *mdcWriter
+}
+
+// newLiteral begins the encrypted packet and the literal one in it. The latter says that it is binary; its file name is
+// empty and its time zero: nothing in the message tells where it came from.
+func newLiteral(w io.Writer, stream *cfb) (*literal, error) {
+	encrypted, err := newMDCWriter(w, stream)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := newPartialWriter(encrypted, tagLiteral)
+	if err != nil {
+		return nil, err
+	}
+	_, err = inner.Write([]byte{'b', 0, 0, 0, 0, 0})
+	return &literal{inner, encrypted}, err
+}
+
+// Close ends both packets.
+func (l *literal) Close() error {
+	if err := l.partialWriter.Close(); err != nil {
+		return err
+	}
+	return l.encrypted.Close()
+}
+
 // message is an opened OpenPGP message.
 type message struct {
 	outer     *bufio.Reader // the message
-	decrypted io.ReadCloser // what the encrypted packet holds; Close checks the MDC
+	decrypted *mdcReader    // what the encrypted packet holds
 	inner     *bufio.Reader // the same, buffered
 	body      io.Reader     // what the literal packet in it holds
 }
@@ -86,13 +114,17 @@ func openMessage(r *bufio.Reader, key *SessionKey) (*message, error) {
 	}
 	m := &message{outer: r}
 	err = key.use(func(cipher packet.CipherFunction, raw []byte) error {
-		m.decrypted, err = data.Decrypt(cipher, raw)
+		stream, err := newCipher(cipher, raw)
+		if err != nil {
+			return err
+		}
+		m.decrypted, err = newMDCReader(data.Contents, stream)
 		return err
 	})
 	if err != nil {
 		return nil, untilEnd(err)
 	}
-	m.inner = bufio.NewReaderSize(m.decrypted, sliceSize)
+	m.inner = bufio.NewReaderSize(m.decrypted, pieceSize)
 	first, err := m.inner.Peek(1)
 	if err != nil {
 		return nil, untilEnd(err)
@@ -116,8 +148,8 @@ func (m *message) finish() error {
 	if err := expectEnd(m.inner, "literal packet"); err != nil {
 		return err
 	}
-	if err := m.decrypted.Close(); err != nil {
-		return errors.New("integrity code of the message does not fit")
+	if err := m.decrypted.finish(); err != nil {
+		return err
 	}
 	return expectEnd(m.outer, "message")
 }

@@ -46,7 +46,7 @@ type inFrame struct {
 // ErrCorrupt, an error of r and the end of ctx are told apart by errors.Is.
 func NewReader(ctx context.Context, r io.Reader, sealed bool, u Unlocker) (io.ReadCloser, error) {
 	src := &source{ctx: ctx, r: r}
-	in := bufio.NewReaderSize(src, 2*sliceSize)
+	in := bufio.NewReaderSize(src, 2*pieceSize)
 	sr := &reader{ctx: ctx, src: src, cancel: newCanceler()}
 	if sealed {
 		msg, err := unseal(ctx, src, in, u)
@@ -54,7 +54,7 @@ func NewReader(ctx context.Context, r io.Reader, sealed bool, u Unlocker) (io.Re
 			return nil, fmt.Errorf("unseal: %w", err)
 		}
 		sr.msg = msg
-		in = bufio.NewReaderSize(msg.body, 2*sliceSize)
+		in = bufio.NewReaderSize(msg.body, 2*pieceSize)
 	}
 	jobs := min(runtime.GOMAXPROCS(0), 4)
 	decompress, stop, err := newDecompressor(jobs)

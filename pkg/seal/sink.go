@@ -8,14 +8,11 @@ import (
 // sink encrypts, when there is somebody to encrypt to, and writes.
 type sink struct {
 	message io.WriteCloser // nil: plain
-	out     *bufio.Writer  // the library writes packet headers byte by byte
+	out     *bufio.Writer  // packet headers are written byte by byte
 }
 
-// sliceSize is how much goes through the cipher at once: it allocates as much as it is given.
-const sliceSize = 64 << 10
-
 func newSink(w io.Writer, o Options) (*sink, *SessionKey, error) {
-	s := &sink{out: bufio.NewWriterSize(w, 2*sliceSize)}
+	s := &sink{out: bufio.NewWriterSize(w, 2*pieceSize)}
 	if len(o.Recipients) == 0 {
 		return s, nil, nil
 	}
@@ -39,14 +36,8 @@ func (s *sink) write(p []byte) error {
 		_, err := s.out.Write(p)
 		return err
 	}
-	for len(p) > 0 {
-		n := min(len(p), sliceSize)
-		if _, err := s.message.Write(p[:n]); err != nil {
-			return err
-		}
-		p = p[n:]
-	}
-	return nil
+	_, err := s.message.Write(p)
+	return err
 }
 
 func (s *sink) finish(end []byte) error {

@@ -97,11 +97,11 @@ func TestWriterError(t *testing.T) {
 // An error that came meanwhile is told at once, though the current frame has room.
 func TestWriterErrorWithRoom(t *testing.T) {
 	full := errors.New("no space left on device")
-	w, err := NewWriter(&failing{err: full}, Options{Level: Fastest, frame: 2 * sliceSize})
+	w, err := NewWriter(&failing{err: full}, Options{Level: Fastest, frame: 2 * pieceSize})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(noise(5*sliceSize + 1)); err != nil && !errors.Is(err, full) {
+	if _, err := w.Write(noise(5*pieceSize + 1)); err != nil && !errors.Is(err, full) {
 		t.Fatal(err)
 	}
 	<-w.cancel.done
