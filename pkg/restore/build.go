@@ -51,7 +51,7 @@ func (o Options) fill(ctx context.Context, r *Result, candidate pgdump.Candidate
 		{"compare", func() error {
 			return pgdump.CompareChosen(ctx, candidate.Endpoint(), f, r.Choice, func(done, total int) { o.Progress("compare", int64(done), int64(total)) })
 		}},
-		{"analyze", func() error { o.Progress("analyze", 0, 0); return candidate.Analyze(ctx) }},
+		{"analyze", func() error { o.Progress("analyze", 0, 0); return candidate.Analyze(ctx, o.Jobs) }},
 		{"finish", func() error { return candidate.Finish(ctx, r.Properties, final) }},
 	} {
 		start := time.Now()

@@ -209,7 +209,7 @@ func (o Options) loadAndCompare(ctx context.Context, v *Verdict, reader dumpset.
 			return err
 		}
 	}
-	return o.stage(v, "analyze", func() error { return candidate.Analyze(ctx) })
+	return o.stage(v, "analyze", func() error { return candidate.Analyze(ctx, o.Jobs) })
 }
 
 // judge decides whether a failure is the set's: damage, a difference, or an

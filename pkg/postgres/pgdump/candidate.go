@@ -309,42 +309,6 @@ func Exists(ctx context.Context, admin *postgres.Endpoint, name string) (bool, e
 	return exists, nil
 }
 
-// Analyze gathers statistics, without which the first queries crawl. Of a table
-// with foreign partitions it gathers none: its sample would be fetched from other
-// servers, which need not answer, nor hear of a drill.
-func (c Candidate) Analyze(ctx context.Context) error {
-	conn, err := c.Endpoint().ConnectPatient(ctx)
-	if err != nil {
-		return fmt.Errorf("analyze %s: %w", c.Name, err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var far bool
-	var local string
-	if err := conn.QueryRow(ctx, analyzeQuery).Scan(&far, &local); err != nil {
-		return fmt.Errorf("analyze %s: %w", c.Name, err)
-	}
-	sql := "ANALYZE" // everything
-	if far {
-		if sql += " " + local; local == "" {
-			return nil
-		}
-	}
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		return fmt.Errorf("analyze %s: %w", c.Name, err)
-	}
-	return nil
-}
-
-// analyzeQuery says whether a foreign table has a parent, and lists the tables
-// that are no parent of one.
-const analyzeQuery = `
-WITH RECURSIVE far AS (
-	SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'f'
-	UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN far ON far.oid = i.inhrelid)
-SELECT EXISTS (SELECT FROM far), coalesce((SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')
-	FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_toast' AND NOT EXISTS (SELECT FROM far WHERE far.oid = c.oid)), '')`
-
 func (c Candidate) do(ctx context.Context, f func(*pgx.Conn) error) error {
 	conn, err := c.Admin.ConnectPatient(ctx)
 	if err != nil {

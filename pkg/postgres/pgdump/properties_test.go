@@ -258,7 +258,7 @@ func TestCandidate(t *testing.T) {
 	if got := scratchtest.Query(t, c.Endpoint(), comment); got != `{"note": "it's"}` || !exists() {
 		t.Errorf("note %q, exists %v", got, exists())
 	}
-	if err := c.Analyze(t.Context()); err != nil {
+	if err := c.Analyze(t.Context(), 2); err != nil {
 		t.Error(err)
 	}
 	// The name of another stays that of the other, and nothing is half done.
@@ -285,7 +285,7 @@ func TestCandidate(t *testing.T) {
 	if err := c.Drop(t.Context()); err != nil {
 		t.Errorf("drop of what is gone: %v", err)
 	}
-	if err := c.Analyze(t.Context()); err == nil {
+	if err := c.Analyze(t.Context(), 2); err == nil {
 		t.Error("what is gone was analyzed")
 	}
 }
