@@ -10,12 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/bmad-forge/forgectl/pkg/artifact"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
@@ -256,87 +251,4 @@ func classify(err error) (damaged []error, other error) {
 		return []error{err}, nil
 	}
 	return nil, err
-}
-
-// Load feeds the archives to l: definitions, all data, and only then the rest. Of
-// the data artifacts as many are loaded at once as l has jobs. stage hears how
-// long each part took.
-func (r Reader) Load(ctx context.Context, l pgdump.Loader, stage func(name string, took time.Duration)) ([]pgdump.Said, error) {
-	var all []pgdump.Said
-	for _, step := range []struct {
-		part   pgdump.Part
-		prefix string
-	}{{pgdump.PreData, PreDataName}, {pgdump.Data, DataPrefix}, {pgdump.PostData, PostDataName}} {
-		start := time.Now()
-		said, err := r.loadPart(ctx, l, step.part, step.prefix)
-		all = append(all, said...)
-		if err != nil {
-			return all, err
-		}
-		if stage != nil {
-			stage(string(step.part), time.Since(start))
-		}
-	}
-	return all, nil
-}
-
-// loadPart loads the artifacts whose names begin with prefix.
-func (r Reader) loadPart(ctx context.Context, l pgdump.Loader, part pgdump.Part, prefix string) ([]pgdump.Said, error) {
-	var artifacts []catalog.Artifact
-	for _, a := range r.Set.Manifest.Artifacts {
-		if strings.HasPrefix(a.Name, prefix) {
-			artifacts = append(artifacts, a)
-		}
-	}
-	if len(artifacts) == 0 {
-		return nil, &catalog.DamageError{Ref: r.Set.Ref, Artifact: prefix, Kind: catalog.DamageMissing}
-	}
-	if r.Progress != nil && len(artifacts) > 1 {
-		r.Progress = inTurn(r.Progress)
-	}
-	said := make([][]pgdump.Said, len(artifacts))
-	group, loading := errgroup.WithContext(ctx)
-	group.SetLimit(max(l.Jobs, 1))
-	for i, a := range artifacts {
-		one := l
-		one.Only = r.wanted(part, i)
-		group.Go(func() (err error) {
-			said[i], err = r.loadOne(loading, one, part, a)
-			return err
-		})
-	}
-	err := group.Wait()
-	return slices.Concat(said...), err
-}
-
-// inTurn lets one caller at a time report.
-func inTurn(report func(n int64)) func(n int64) {
-	var mu sync.Mutex
-	return func(n int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		report(n)
-	}
-}
-
-// wanted is what Choice says of an archive, the data ones by their number.
-func (r Reader) wanted(part pgdump.Part, number int) []int {
-	switch {
-	case r.Choice == nil:
-		return nil
-	case part == pgdump.PreData:
-		return r.Choice.PreData
-	case part == pgdump.PostData:
-		return r.Choice.PostData
-	}
-	return r.Choice.Data[number]
-}
-
-func (r Reader) loadOne(ctx context.Context, l pgdump.Loader, part pgdump.Part, a catalog.Artifact) ([]pgdump.Said, error) {
-	plain, err := artifact.Open(ctx, r.Catalog, r.Set.Ref, a, r.Unlock, r.Progress)
-	if err != nil {
-		return nil, err
-	}
-	defer plain.Close()
-	return l.Load(ctx, part, plain)
 }

@@ -99,7 +99,13 @@ func (l Loader) copyAll(ctx context.Context, toc *TOC, a *archiveReader) error {
 		if !wanted[e.DumpID] {
 			return a.skipChunks()
 		}
-		return copyTable(ctx, conn, e, &chunkReader{a: a})
+		if err := copyTable(ctx, conn, e, &chunkReader{a: a}); err != nil {
+			return err
+		}
+		if l.Loaded != nil {
+			l.Loaded(e.Schema, e.Name)
+		}
+		return nil
 	})
 }
 

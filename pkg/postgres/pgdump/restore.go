@@ -30,6 +30,9 @@ type Loader struct {
 	// Only are the dump ids that are wanted, in the order of the archive: what
 	// comes by a pipe cannot be read twice. nil: everything.
 	Only []int
+	// Loaded hears of each table that was copied over our own connection when its
+	// rows are committed; nil: nobody wants to know.
+	Loaded func(schema, name string)
 }
 
 // Load feeds one archive to pg_restore, which stops at the first error. r is
