@@ -52,7 +52,7 @@ func (p *partialWriter) Close() error {
 	case n < 192+(32<<8):
 		length = binary.BigEndian.AppendUint16(nil, uint16(n-192+(192<<8)))
 	default:
-		length = binary.BigEndian.AppendUint32([]byte{0xff}, uint32(n)) //nolint:gosec // less than a piece
+		length = binary.BigEndian.AppendUint32([]byte{0xff}, uint32(n))
 	}
 	if _, err := p.w.Write(length); err != nil {
 		return err

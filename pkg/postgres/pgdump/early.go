@@ -25,12 +25,12 @@ type Early struct {
 // to be held in memory or cannot be read here; Load judges it.
 func (l Loader) ReadEarly(r io.Reader) (*Early, error) {
 	var whole bytes.Buffer
-	n, err := io.CopyN(&whole, r, wholeLimit)
+	_, err := io.CopyN(&whole, r, wholeLimit)
 	if err == nil {
 		_, err = io.Copy(io.Discard, r)
 		return nil, err
 	}
-	if n == wholeLimit || err != io.EOF { //nolint:errorlint // a wrapped one is not the end
+	if err != io.EOF { // a wrapped one is not the end
 		return nil, err
 	}
 	toc, err := ReadTOC(bytes.NewReader(whole.Bytes()))
