@@ -40,6 +40,9 @@ func (r *databaseRun) prepare(ctx context.Context) error {
 		return err
 	}
 	server, err := postgres.Facts(ctx, conn)
+	if err == nil {
+		err = server.Measure(ctx, conn)
+	}
 	_ = conn.Close(context.WithoutCancel(ctx))
 	if err != nil {
 		return err

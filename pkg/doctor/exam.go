@@ -74,7 +74,9 @@ func ask(ctx context.Context, resolve func(context.Context) (*postgres.Endpoint,
 		return s, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	s.Server, err = postgres.Facts(ctx, conn)
+	if s.Server, err = postgres.Facts(ctx, conn); err == nil {
+		err = s.Measure(ctx, conn)
+	}
 	return s, err
 }
 

@@ -430,6 +430,9 @@ func TestFacts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := f.Measure(t.Context(), scratchtest.Open(t, as)); err != nil {
+			t.Fatal(err)
+		}
 		super := as.User() == scratch.Superuser
 		if f.Role != as.User() || f.Superuser != super || f.Standby || f.Version.Major() < 10 || f.DatabaseBytes < 1<<20 {
 			t.Errorf("%+v", f)

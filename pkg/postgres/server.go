@@ -19,7 +19,21 @@ type Server struct {
 	Role             string
 	DataDirectory    string // "" when the role may not ask
 	Preload          []string
-	DatabaseBytes    int64
+	DatabaseBytes    int64 // 0 until Measure
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Measure asks for the size of the database. It is no part of Facts: the server
+// looks at each file, of which there are thousands.
+func (s *Server) Measure(ctx context.Context, conn querier) error {
+	if err := conn.QueryRow(ctx, `SELECT pg_catalog.pg_database_size(current_database())`).Scan(&s.DatabaseBytes); err != nil {
+		return fmt.Errorf("ask for the size of the database: %w", err)
+	}
+	return nil
 }
 
 // Facts asks the server behind conn, which is in no transaction: some of the
@@ -40,16 +54,12 @@ func FactsWithin(ctx context.Context, tx pgx.Tx) (Server, error) {
 }
 
 // facts asks; try is for what may be forbidden, and nothing depends on that.
-func facts(ctx context.Context, conn interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}, try func(sql string, value *string),
-) (Server, error) {
+func facts(ctx context.Context, conn querier, try func(sql string, value *string)) (Server, error) {
 	var s Server
 	var version int
 	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), current_user::text,
-		pg_catalog.pg_database_size(current_database())`).
-		Scan(&version, &s.Standby, &s.Superuser, &s.Role, &s.DatabaseBytes)
+		(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user), current_user::text`).
+		Scan(&version, &s.Standby, &s.Superuser, &s.Role)
 	if err != nil {
 		return s, fmt.Errorf("ask server for its facts: %w", err)
 	}

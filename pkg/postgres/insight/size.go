@@ -65,11 +65,15 @@ const (
 
 // Size looks at what takes the space.
 func (s *Session) Size(ctx context.Context, o SizeOptions) (SizeReport, error) {
-	r := SizeReport{Head: s.head(), Bytes: s.server.DatabaseBytes, Tables: []TableSize{}, History: []SizePoint{}}
+	r := SizeReport{Head: s.head(), Tables: []TableSize{}, History: []SizePoint{}}
 	if o.Window <= 0 {
 		o.Window = defaultWindow
 	}
 	err := s.reading(ctx, func(tx pgx.Tx) error {
+		if err := s.server.Measure(ctx, tx); err != nil {
+			return err
+		}
+		r.Bytes = s.server.DatabaseBytes
 		f := bloat.Filter{Exact: o.Exact}
 		tables, err := bloat.Tables(ctx, tx, f)
 		if err != nil {

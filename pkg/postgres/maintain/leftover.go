@@ -18,7 +18,8 @@ type Leftover struct {
 	Of            string // the table that it belongs to
 	Bytes         int64
 
-	table uint32 // whose index it is: that table, or its TOAST table
+	table    uint32 // whose index it is: that table, or its TOAST table
+	building bool   // somebody is at it
 }
 
 // SQL is the statement that removes it.
@@ -32,29 +33,37 @@ func (l Leftover) SQL() string {
 const leftoversSQL = `
 SELECT i.indexrelid, n.nspname::text, c.relname::text, i.indrelid,
 	CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = i.indexrelid AND l.mode = 'AccessExclusiveLock') THEN 0
-		ELSE pg_catalog.pg_relation_size(i.indexrelid) END
+		ELSE pg_catalog.pg_relation_size(i.indexrelid) END,
+	EXISTS (SELECT FROM pg_catalog.pg_locks l
+		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+		AND l.pid <> pg_catalog.pg_backend_pid())
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relname ~ '_cc(new|old)[0-9]*$'
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
-	WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
-	AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-	AND l.pid <> pg_catalog.pg_backend_pid())
 ORDER BY 2, 3`
 
-// readLeftovers finds those of the tables that were asked for.
-func readLeftovers(ctx context.Context, conn *pgx.Conn, scope scope, tables []Table) ([]Leftover, error) {
+// readLeftovers finds all of the database, also those that somebody is building.
+func readLeftovers(ctx context.Context, conn *pgx.Conn) ([]Leftover, error) {
 	rows, err := conn.Query(ctx, leftoversSQL)
 	if err != nil {
 		return nil, fmt.Errorf("look for invalid indexes: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Leftover, err error) {
-		err = row.Scan(&l.OID, &l.Schema, &l.Index, &l.table, &l.Bytes)
+		err = row.Scan(&l.OID, &l.Schema, &l.Index, &l.table, &l.Bytes, &l.building)
 		return l, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look for invalid indexes: %w", err)
+	}
+	return all, nil
+}
+
+// leftoversOf are those that tables of the scope have, and that nobody is building.
+func leftoversOf(all []Leftover, scope scope, tables []Table) (found []Leftover) {
+	if len(all) == 0 {
+		return nil
 	}
 	owners := map[uint32]Table{}
 	for _, t := range tables {
@@ -65,19 +74,13 @@ func readLeftovers(ctx context.Context, conn *pgx.Conn, scope scope, tables []Ta
 			}
 		}
 	}
-	var found []Leftover
 	for _, l := range all {
-		if t, ok := owners[l.table]; ok {
+		if t, ok := owners[l.table]; ok && !l.building {
 			l.Of = t.Name()
 			found = append(found, l)
 		}
 	}
-	return found, nil
-}
-
-// readLeftoversOf finds those of one table.
-func readLeftoversOf(ctx context.Context, conn *pgx.Conn, t Table) ([]Leftover, error) {
-	return readLeftovers(ctx, conn, scope{}, []Table{t})
+	return found
 }
 
 // dropLeftovers removes what it can, and returns what remains and why. It waits

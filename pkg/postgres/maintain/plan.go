@@ -45,7 +45,8 @@ type Plan struct {
 	Until     time.Time // end of the window; zero: none is needed
 	Locks     bool      // tables are locked
 
-	action Action
+	action  Action
+	invalid map[uint32]bool // indexes that look like leftovers, by OID, whosever they are
 }
 
 // MakePlan looks at everything and decides. It returns ErrStandby, ErrNotFound,
@@ -67,16 +68,11 @@ func openCatalog(ctx context.Context, e *postgres.Endpoint) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = conn.Exec(ctx, fmt.Sprintf("SET statement_timeout = %d", catalogTimeout.Milliseconds()))
-	if err == nil {
-		_, err = conn.Exec(ctx, "SET lock_timeout = 1000")
-	}
-	if err == nil { // thousands of tables make a plan look expensive that is not
-		_, err = conn.Exec(ctx, "SET jit = off")
-	}
-	if err != nil {
+	// Thousands of tables make a plan look expensive that is not, hence no jit.
+	sql := fmt.Sprintf("SET statement_timeout = %d; SET lock_timeout = 1000; SET jit = off", catalogTimeout.Milliseconds())
+	if err := set(ctx, conn, sql); err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("prepare the session: %w", err)
+		return nil, err
 	}
 	return conn, nil
 }
@@ -124,8 +120,14 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 		item.Locked = item.Action == Full || item.Action == Reindex && o.Blocking
 		item.Estimate = estimate(*item, past)
 	}
-	if p.Leftovers, err = readLeftovers(ctx, conn, scope, tables); err != nil {
+	invalid, err := readLeftovers(ctx, conn)
+	if err != nil {
 		return p, o, err
+	}
+	p.Leftovers = leftoversOf(invalid, scope, tables)
+	p.invalid = map[uint32]bool{}
+	for _, l := range invalid {
+		p.invalid[l.OID] = true
 	}
 	p.Space = o.space(server)
 	p.leaveWhatDoesNotFit(o)

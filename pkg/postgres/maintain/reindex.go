@@ -3,6 +3,7 @@ package maintain
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,21 +17,12 @@ func (r *run) reindex(ctx context.Context, s *session, item Item) ([]*pgconn.Not
 	if r.o.Blocking {
 		return r.reindexBlocking(ctx, s, item)
 	}
-	old, err := readLeftoversOf(ctx, s.conn, item.Table)
-	if err != nil {
-		return nil, err
-	}
-	// lock_timeout also ends the waits for old transactions that are part of the
-	// work, so the monitor bounds that for a lock; this is for when it cannot.
-	if err := s.waitForLocks(ctx, r.o.TransactionWait+time.Minute); err != nil {
-		return nil, err
-	}
 	watched, release := r.monitor.watch(ctx, s.pid(), item, r.place(item), true)
 	r.o.step("reindex")
 	warnings, err := s.run(watched, "REINDEX TABLE CONCURRENTLY "+item.SQL())
 	release()
 	if err != nil {
-		r.clean(ctx, s.pid(), item, old)
+		r.clean(ctx, s.pid(), item)
 	}
 	return warnings, err
 }
@@ -75,16 +67,12 @@ func (r *run) reindexBlocking(ctx context.Context, s *session, item Item) (warni
 }
 
 // clean removes what a rebuilding that failed has left, also when ctx has ended.
-// What was there before is not ours. A session that is killed says so to its
+// What was there when the run was planned is not ours. A session that is killed says so to its
 // client before it gives its locks back, and what has locks is taken for a
 // rebuilding that goes on: so its end is waited for.
-func (r *run) clean(ctx context.Context, pid uint32, item Item, old []Leftover) {
+func (r *run) clean(ctx context.Context, pid uint32, item Item) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	known := map[uint32]bool{}
-	for _, l := range old {
-		known[l.OID] = true
-	}
 	s, err := openSession(ctx, r.o.Endpoint, r.o.LockTimeout)
 	if err != nil {
 		r.o.Logger.Warn("cannot look for what a failed REINDEX left", "table", item.Name(), "error", err)
@@ -96,22 +84,27 @@ func (r *run) clean(ctx context.Context, pid uint32, item Item, old []Leftover) 
 		r.unsure(item, err)
 		return
 	}
-	found, err := readLeftoversOf(ctx, s.conn, item.Table)
+	all, err := readLeftovers(ctx, s.conn)
 	if err != nil {
 		r.unsure(item, err)
 		return
 	}
 	var ours []Leftover
-	for _, l := range found {
-		if !known[l.OID] {
+	for _, l := range leftoversOf(all, scope{}, []Table{item.Table}) {
+		if !r.plan.invalid[l.OID] {
 			ours = append(ours, l)
 		}
 	}
 	remain, err := dropLeftovers(ctx, s, ours)
 	r.o.Logger.Info("removed what a failed REINDEX left", "table", item.Name(), "indexes", len(ours)-len(remain), "error", err)
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	tried := map[uint32]bool{} // maybe for the second time
+	for _, l := range ours {
+		tried[l.OID] = true
+	}
+	r.remain = slices.DeleteFunc(r.remain, func(l Leftover) bool { return tried[l.OID] })
 	r.remain = append(r.remain, remain...)
-	r.mu.Unlock()
 }
 
 // awaitUnlocked returns when a session has no lock on the tables of an item any more.

@@ -28,6 +28,14 @@ func (t TableResult) Reclaimed() int64 {
 	return t.Bytes() - t.After.Bytes()
 }
 
+// recognize finds that a table was done although the statement that it was in, with
+// others, was stopped.
+func (t *TableResult) recognize() {
+	if t.Outcome == Interrupted && t.Action == Vacuum && t.After.Vacuumed.After(t.Vacuumed) && (!t.analyze || t.After.Analyzed.After(t.Analyzed)) {
+		t.Outcome, t.Why = Done, ""
+	}
+}
+
 // Result is what Run did.
 type Result struct {
 	Plan      Plan
@@ -77,6 +85,7 @@ func (r *run) measure(ctx context.Context, conn *pgx.Conn, started time.Time) Re
 		t := *r.results[item.OID]
 		if a, ok := after[item.OID]; ok {
 			t.After = &a
+			t.recognize()
 		}
 		result.Reclaimed += t.Reclaimed()
 		if t.Outcome == Done && t.Seconds > 0 {

@@ -15,7 +15,6 @@ import (
 type session struct {
 	conn     *pgx.Conn
 	warnings []*pgconn.Notice // of the statement that runs
-	lockWait time.Duration    // as it is set
 }
 
 // openSession opens a session whose statements take as long as they take; only a
@@ -35,11 +34,7 @@ func openSession(ctx context.Context, e *postgres.Endpoint, lockWait time.Durati
 		err = postgres.LiftTimeouts(ctx, s.conn)
 	}
 	if err == nil {
-		err = s.waitForLocks(ctx, lockWait)
-	}
-	// What functions of indexes do must not depend on whose schemas come first.
-	if err == nil {
-		_, err = s.conn.Exec(ctx, "SET search_path = pg_catalog")
+		err = set(ctx, s.conn, fmt.Sprintf(workSettings, milliseconds(lockWait)))
 	}
 	if err != nil {
 		s.close(ctx)
@@ -50,17 +45,53 @@ func openSession(ctx context.Context, e *postgres.Endpoint, lockWait time.Durati
 	return s, nil
 }
 
-// waitForLocks asks the server only when it is another time than before: not for
-// each of thousands of tables.
-func (s *session) waitForLocks(ctx context.Context, d time.Duration) error {
-	if d == s.lockWait {
+// workSettings are those of a session that works. What functions of indexes do
+// must not depend on whose schemas come first. No table waits for the disk by
+// itself: flush does once, for all of them.
+const workSettings = "SET lock_timeout = %d; SET search_path = pg_catalog; SET synchronous_commit = off"
+
+// set carries out several statements in one round trip.
+func set(ctx context.Context, conn *pgx.Conn, sql string) error {
+	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		return fmt.Errorf("prepare the session: %w", err)
+	}
+	return nil
+}
+
+// milliseconds is a time for the server, which takes 0 for no limit.
+func milliseconds(d time.Duration) int64 { return max(d.Milliseconds(), 1) }
+
+// flushSQL makes a transaction that has written something, since only such a one
+// waits for the disk: for its own, as autovacuum does, and not for standbys.
+const flushSQL = "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_catalog.lo_unlink(pg_catalog.lo_create(0)); COMMIT"
+
+// flush returns when all that was committed before is on the disk of the server.
+// Where a role may not do that, it waits for the server, which does it by itself
+// several times a second.
+func (s *session) flush(ctx context.Context) error {
+	if _, err := s.run(ctx, flushSQL); err == nil {
 		return nil
 	}
-	if _, err := s.conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", max(d.Milliseconds(), 1))); err != nil {
-		return fmt.Errorf("set lock_timeout: %w", err)
+	if _, err := s.run(ctx, "ROLLBACK"); err != nil {
+		return fmt.Errorf("wait for the disk: %w", err)
 	}
-	s.lockWait = d
-	return nil
+	var end string
+	for {
+		var flushed bool
+		err := s.conn.QueryRow(ctx, `SELECT coalesce(nullif($1, '')::pg_lsn, pg_catalog.pg_current_wal_insert_lsn())::text,
+			coalesce(pg_catalog.pg_current_wal_flush_lsn() >= nullif($1, '')::pg_lsn, false)`, end).Scan(&end, &flushed)
+		if err != nil {
+			return fmt.Errorf("wait for the disk: %w", err)
+		}
+		if flushed {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the disk: %w", context.Cause(ctx))
+		case <-time.After(lookEvery / 10):
+		}
+	}
 }
 
 func (s *session) close(ctx context.Context) { _ = s.conn.Close(context.WithoutCancel(ctx)) }

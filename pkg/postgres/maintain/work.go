@@ -16,6 +16,7 @@ type run struct {
 	o       Options
 	plan    Plan
 	monitor *monitor
+	crew    *crew
 
 	mu      sync.Mutex
 	results map[uint32]*TableResult
@@ -39,8 +40,13 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	crew := newCrew(o)
+	defer crew.dismiss(ctx)
+	if !o.locks() { // else somebody is asked first
+		crew.early(ctx, o.Jobs)
+	}
 	plan, o, err := makePlan(ctx, conn, o)
-	r := &run{o: o, plan: plan, monitor: newMonitor(o), results: map[uint32]*TableResult{}}
+	r := &run{o: o, plan: plan, monitor: newMonitor(o), crew: crew, results: map[uint32]*TableResult{}}
 	if err == nil {
 		err = plan.inWindow(o)
 	}
@@ -57,6 +63,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	defer cancel()
 	err = r.work(limited)
 	r.cleanAgain(ctx)
+	r.flush(ctx)
 	result := r.measure(ctx, conn, started)
 	if errors.Is(err, errWindowOver) && ctx.Err() == nil {
 		err = nil // named with each table
@@ -104,7 +111,7 @@ func (r *run) work(ctx context.Context) error {
 	if _, err := r.pass(ctx, again); err != nil {
 		return err
 	}
-	return r.closeStatistics(ctx)
+	return r.finish(ctx)
 }
 
 // pass does items with as many sessions as there may be. It returns those that
@@ -115,14 +122,15 @@ func (r *run) pass(ctx context.Context, items []Item) (again []Item, err error) 
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	queue := make(chan Item, len(items))
-	for _, item := range items {
-		queue <- item
+	batches := r.batches(items)
+	queue := make(chan []Item, len(batches))
+	for _, batch := range batches {
+		queue <- batch
 	}
 	close(queue)
 	var mu sync.Mutex
 	var workers sync.WaitGroup
-	for range min(r.o.Jobs, len(items)) {
+	for range min(r.o.Jobs, len(batches)) {
 		workers.Go(func() {
 			late, err := r.worker(ctx, queue)
 			mu.Lock()
@@ -141,27 +149,46 @@ func (r *run) pass(ctx context.Context, items []Item) (again []Item, err error) 
 }
 
 // worker does what is in the queue, in one session. Its error ends the run.
-func (r *run) worker(ctx context.Context, queue <-chan Item) (again []Item, err error) {
+func (r *run) worker(ctx context.Context, queue <-chan []Item) (again []Item, err error) {
 	var s *session
 	defer func() {
 		if s != nil {
-			s.close(ctx)
+			r.crew.give(s)
 		}
 	}()
-	for item := range queue {
-		if ctx.Err() != nil {
-			return again, nil
-		}
-		if s == nil || s.conn.IsClosed() {
-			if s, err = openSession(ctx, r.o.Endpoint, r.o.LockTimeout); err != nil {
+	for batch := range queue {
+		if len(batch) > 1 {
+			if s, err = r.session(ctx, s); err != nil {
 				return again, err
 			}
+			if ctx.Err() != nil {
+				return again, nil
+			}
+			if r.several(ctx, s, batch) {
+				continue
+			}
 		}
-		if r.one(ctx, s, item) {
-			again = append(again, item)
+		for _, item := range batch {
+			if ctx.Err() != nil {
+				return again, nil
+			}
+			if s, err = r.session(ctx, s); err != nil {
+				return again, err
+			}
+			if r.one(ctx, s, item) {
+				again = append(again, item)
+			}
 		}
 	}
 	return again, nil
+}
+
+// session is s, or another one where there is none or it has ended.
+func (r *run) session(ctx context.Context, s *session) (*session, error) {
+	if s != nil && !s.conn.IsClosed() {
+		return s, nil
+	}
+	return r.crew.take(ctx)
 }
 
 // one does one item and notes what came of it; true when it was busy.
@@ -178,21 +205,22 @@ func (r *run) one(ctx context.Context, s *session, item Item) bool {
 	} else {
 		watched, release := r.monitor.watch(ctx, s.pid(), item, r.place(item), false)
 		r.o.step(string(item.Action))
-		warnings, err = s.run(watched, r.statement(item))
+		warnings, err = s.run(watched, r.statement(item, item.SQL()))
 		release()
 	}
 	r.o.Logger.Info(string(item.Action), "table", item.Name(), "seconds", time.Since(started).Seconds(), "error", err)
 	return r.note(ctx, s, item, time.Since(started), warnings, err)
 }
 
-// statement is what is run for everything but indexes. A table in the way is left
+// statement is what is run for everything but indexes, on one table or several
+// like it. A table in the way is left
 // by SKIP_LOCKED at once; only VACUUM FULL would never find a table that nobody
 // uses, and so waits for the short time of lock_timeout.
-func (r *run) statement(item Item) string {
+func (r *run) statement(item Item, tables string) string {
 	var options string
 	switch {
 	case item.Action == Analyze:
-		return "ANALYZE (SKIP_LOCKED) " + item.SQL()
+		return "ANALYZE (SKIP_LOCKED) " + tables
 	case item.Action == Full:
 		options = "FULL, ANALYZE"
 	case item.analyze:
@@ -206,23 +234,41 @@ func (r *run) statement(item Item) string {
 	if r.o.major >= 16 { // once at the end is enough, and it scans pg_class
 		options += ", SKIP_DATABASE_STATS"
 	}
-	return "VACUUM (" + options + ") " + item.SQL()
+	return "VACUUM (" + options + ") " + tables
 }
 
-// closeStatistics moves the age of the database, which the single tables did not.
-func (r *run) closeStatistics(ctx context.Context) error {
+// finish moves the age of the database, which the single tables did not.
+func (r *run) finish(ctx context.Context) error {
 	if r.o.major < 16 || r.o.Action == Analyze || r.o.Action == Reindex || len(r.plan.Items) == 0 {
 		return nil
 	}
-	s, err := openSession(ctx, r.o.Endpoint, r.o.LockTimeout)
+	s, err := r.crew.take(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close(ctx)
+	defer r.crew.give(s)
 	if _, err := s.run(ctx, "VACUUM (ONLY_DATABASE_STATS)"); err != nil {
 		return fmt.Errorf("update the age of the database: %w", err)
 	}
 	return nil
+}
+
+// flush waits for the disk, also when ctx has ended: what is called done is to be
+// done after the next crash as well.
+func (r *run) flush(ctx context.Context) {
+	if len(r.plan.Items) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	s, err := r.crew.take(ctx)
+	if err == nil {
+		err = s.flush(ctx)
+		r.crew.give(s)
+	}
+	if err != nil {
+		r.doubts = append(r.doubts, fmt.Sprintf("the last of what was done may be lost if the server crashes now: %v", err))
+	}
 }
 
 // place says which one of how many an item is.

@@ -138,6 +138,9 @@ func (g *Guard) look(ctx context.Context) ([]Relation, error) {
 	if g.Server, err = postgres.Facts(ctx, g.conn); err != nil {
 		return nil, err
 	}
+	if err := g.Server.Measure(ctx, g.conn); err != nil {
+		return nil, err
+	}
 	if err := pin(ctx, g.conn, g.Server.Version); err != nil {
 		return nil, err
 	}
