@@ -18,34 +18,40 @@ import (
 func TestGoldenReports(t *testing.T) {
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	for name, report := range goldenReports(now) {
-		for _, form := range []string{"terminal", "pipe", "json"} {
-			t.Run(name+"/"+form, func(t *testing.T) {
-				var out bytes.Buffer
-				app := &App{Streams: &ui.Streams{Out: &out, Err: new(bytes.Buffer)}, Now: func() time.Time { return now }}
-				switch form {
-				case "terminal":
-					app.Streams.OutTTY, app.Streams.Width = true, 80
-				case "json":
-					app.flags.output.value = outputJSON
-				}
-				if err := app.show(report(app)); err != nil {
+		golden(t, "db-"+name, now, report)
+	}
+}
+
+// golden compares a result with testdata/golden/NAME.FORM, 80 columns wide.
+func golden(t *testing.T, name string, now time.Time, report func(a *App) result) {
+	t.Helper()
+	for _, form := range []string{"terminal", "pipe", "json"} {
+		t.Run(name+"/"+form, func(t *testing.T) {
+			var out bytes.Buffer
+			app := &App{Streams: &ui.Streams{Out: &out, Err: new(bytes.Buffer)}, Now: func() time.Time { return now }}
+			switch form {
+			case "terminal":
+				app.Streams.OutTTY, app.Streams.Width = true, 80
+			case "json":
+				app.flags.output.value = outputJSON
+			}
+			if err := app.show(report(app)); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", "golden", name+"."+form)
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}
-				file := filepath.Join("testdata", "golden", "db-"+name+"."+form)
-				if os.Getenv("UPDATE_GOLDEN") != "" {
-					if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(out.Bytes(), want) {
-					t.Errorf("%s is now\n%s\nand was\n%s", file, out.Bytes(), want)
-				}
-			})
-		}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(out.Bytes(), want) {
+				t.Errorf("%s is now\n%s\nand was\n%s", file, out.Bytes(), want)
+			}
+		})
 	}
 }
 

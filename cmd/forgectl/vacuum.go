@@ -40,15 +40,16 @@ given), --min-xid-age and --stale-analyze choose those that need it; each is rea
 enough, and for --stale-analyze alone a table is only analyzed. For --full and --reindex
 the ratio is that of space which is estimated to be wasted. --min-size leaves out
 smaller ones. --dry-run prints the plan; how long a table takes is known from earlier
-runs.
+runs. The gain is an estimate, with "≥" where a part of it is not known: of a GIN index
+nothing but its free pages can be counted, and a new one is often much smaller than that.
 
 With -o json: {"database", "action", "tables": [{"table", "action", "reasons", "bytes",
-"dead_rows", "xid_age", "gain_bytes", "gain_reusable", "estimated_seconds",
-"estimated_from", "locked", "outcome", "why", "remedy", "seconds", "bytes_after",
-"reclaimed_bytes", "dead_rows_after", "xid_age_after", "warnings"}], "left": [{"table",
-"why", "remedy"}], "leftovers": [{"index", "table", "bytes", "sql", "dropped"}],
-"xid_age", "xid_age_after", "reclaimed_bytes", "free_bytes", "window_until", "seconds",
-"dry_run"}; what is not known is null.`,
+"dead_rows", "xid_age", "gain_bytes", "gain_least_bytes", "gain_why", "gain_reusable",
+"estimated_seconds", "estimated_from", "locked", "outcome", "why", "remedy", "seconds",
+"bytes_after", "reclaimed_bytes", "dead_rows_after", "xid_age_after", "warnings"}],
+"left": [{"table", "why", "remedy"}], "leftovers": [{"index", "table", "bytes", "sql",
+"dropped"}], "xid_age", "xid_age_after", "reclaimed_bytes", "free_bytes", "window_until",
+"seconds", "dry_run"}; what is not known is null.`,
 		Example: `  forgectl vacuum --dry-run
   forgectl vacuum --min-dead-ratio 10% --min-dead-rows 1000 --stale-analyze 7d
   forgectl vacuum --freeze --min-xid-age 150000000 --jobs 2

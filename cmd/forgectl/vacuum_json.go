@@ -30,6 +30,8 @@ type vacuumTable struct {
 	DeadRows      int64            `json:"dead_rows"`
 	XIDAge        int64            `json:"xid_age"`
 	Gain          *int64           `json:"gain_bytes"`
+	GainLeast     int64            `json:"gain_least_bytes"`
+	GainWhy       string           `json:"gain_why"` // it is not known
 	GainReusable  bool             `json:"gain_reusable"`
 	Estimated     *float64         `json:"estimated_seconds"`
 	EstimatedFrom string           `json:"estimated_from"` // "records", "size" or ""
@@ -82,7 +84,7 @@ func vacuumJSON(p maintain.Plan, action maintain.Action) vacuumShown {
 func vacuumItem(item maintain.Item) vacuumTable {
 	t := vacuumTable{
 		Table: item.Name(), Action: item.Action, Reasons: item.Reasons, Bytes: item.Bytes(), DeadRows: item.Dead, XIDAge: item.XIDAge,
-		GainReusable: item.Gain.Reusable, Locked: item.Locked,
+		GainLeast: item.Gain.Bytes, GainWhy: item.Gain.Why, GainReusable: item.Gain.Reusable, Locked: item.Locked,
 	}
 	if item.Gain.Known {
 		t.Gain = &item.Gain.Bytes

@@ -58,6 +58,7 @@ func planFooter(s *ui.Streams, p maintain.Plan) error {
 	if p.Items[0].Gain.Reusable {
 		lines = append(lines, "the gain is reused by new rows; only --full gives it back to the disk")
 	}
+	lines = append(lines, unknownGains(p)...)
 	if p.Copies() {
 		room := "the room for copies cannot be checked: " + p.Space.Unknown
 		if p.Space.Unknown == "" {
@@ -77,6 +78,22 @@ func planFooter(s *ui.Streams, p maintain.Plan) error {
 		}
 	}
 	return nil
+}
+
+// unknownGains says why a gain is not known, or is only a part, once for each reason.
+func unknownGains(p maintain.Plan) (lines []string) {
+	seen := map[string]bool{}
+	for _, item := range p.Items {
+		if g := item.Gain; !g.Known && g.Why != "" && !seen[g.Why] {
+			seen[g.Why] = true
+			mark := "unknown"
+			if g.Bytes > 0 {
+				mark = "≥"
+			}
+			lines = append(lines, fmt.Sprintf("gain %s, as of %s: %s", mark, item.Name(), g.Why))
+		}
+	}
+	return lines
 }
 
 func leftoverLines(s *ui.Streams, p maintain.Plan) error {
@@ -104,7 +121,7 @@ func vacuumed(r maintain.Result, action maintain.Action) result {
 			if s.OutTTY && i >= reportRows && table.Outcome == maintain.Done {
 				continue
 			}
-			t.Row(table.Name(), string(table.Action), afterSize(table), ui.Bytes(table.Reclaimed()), change(s, table.Dead, table.After, deadOf),
+			t.Row(table.Name(), string(table.Action), afterSize(table), reclaimed(table), change(s, table.Dead, table.After, deadOf),
 				change(s, table.XIDAge, table.After, xidAgeOf), seconds(table.Seconds), outcomeText(s, table))
 		}
 		if err := t.Flush(); err != nil || !s.OutTTY {
@@ -125,6 +142,13 @@ func afterSize(t maintain.TableResult) string {
 		return "unknown"
 	}
 	return ui.Bytes(t.After.Bytes())
+}
+
+func reclaimed(t maintain.TableResult) string {
+	if t.After == nil {
+		return "unknown"
+	}
+	return ui.Bytes(t.Reclaimed())
 }
 
 // change is "12 → 0".

@@ -154,7 +154,7 @@ func unable(t Table, o Options) (why, remedy string) {
 	if t.Shared || t.System {
 		remedy = "connect as a superuser: database.maintenance_url"
 	}
-	return fmt.Sprintf("%s may not %s it: it belongs to %s", o.role, o.Action, t.Owner), remedy
+	return fmt.Sprintf("%s may not %s it: it belongs to %s", o.role, o.Action.verb(), t.Owner), remedy
 }
 
 // count writes a number in groups.

@@ -16,8 +16,8 @@ func TestGain(t *testing.T) {
 		`CREATE TABLE papers (id int PRIMARY KEY, body text)`, `ALTER TABLE papers ALTER body SET STORAGE EXTERNAL`,
 		`INSERT INTO papers SELECT g, repeat('x', 8000) FROM generate_series(1, 500) g`, `DELETE FROM papers WHERE id % 5 <> 0`,
 		`CREATE TABLE words (id int, list int[])`, `CREATE INDEX ON words USING gin (list)`,
-		`INSERT INTO words SELECT g, ARRAY[g, g % 100] FROM generate_series(1, 20000) g`, `DELETE FROM words WHERE id % 10 <> 0`,
-		`VACUUM ANALYZE`)
+		`INSERT INTO words SELECT g, ARRAY[g % 3] FROM generate_series(1, 60000) g`, `DELETE FROM words WHERE id > 4000`,
+		`VACUUM ANALYZE`, `VACUUM words`) // a page of GIN that a VACUUM has emptied is free for the next one
 	for _, c := range []struct {
 		table  string
 		action Action
@@ -26,7 +26,7 @@ func TestGain(t *testing.T) {
 		got := wantOutcome(t, must(t, o), "public."+c.table, Done)
 		gained := got.Reclaimed()
 		if c.table == "words" {
-			if got.Gain.Known || got.Gain.Why == "" || got.Gain.Bytes > gained {
+			if got.Gain.Known || got.Gain.Why == "" || got.Gain.Bytes <= 0 || got.Gain.Bytes > gained || got.Gain.Bytes < gained/4 {
 				t.Errorf("%s: at least %d bytes (known: %t, %q), gained %d", c.table, got.Gain.Bytes, got.Gain.Known, got.Gain.Why, gained)
 			}
 			continue

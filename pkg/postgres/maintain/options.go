@@ -20,6 +20,14 @@ const (
 	Analyze Action = "analyze" // ANALYZE alone
 )
 
+// verb is what one does to a table, for people.
+func (a Action) verb() string {
+	if a == Full {
+		return string(Vacuum)
+	}
+	return string(a)
+}
+
 // Options of MakePlan and Run. Endpoint is required.
 type Options struct {
 	Endpoint *postgres.Endpoint

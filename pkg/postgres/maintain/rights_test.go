@@ -40,7 +40,7 @@ func TestOwnerOfHalf(t *testing.T) {
 			if len(r.Tables) != 1 {
 				t.Errorf("%s: %d tables were done", action, len(r.Tables))
 			}
-			want := fmt.Sprintf("public.Order is left: %s may not %s it: it belongs to %s\nGRANT ", role, action, keeper)
+			want := fmt.Sprintf("public.Order is left: %s may not %s it: it belongs to %s\nGRANT ", role, action.verb(), keeper)
 			mend := fmt.Sprintf(`"%s" TO "%s";`, keeper, role)
 			if major >= 17 {
 				mend = fmt.Sprintf(`MAINTAIN ON TABLE "public"."Order" TO "%s";`, role)
@@ -90,7 +90,7 @@ func TestRightsLostMeanwhile(t *testing.T) {
 		o.Action, o.Force = action, true
 		o.step = func(string) { scratchtest.Exec(t, e, `ALTER TABLE "Order" OWNER TO postgres`) }
 		got := wantOutcome(t, must(t, o), "public.Order", Skipped)
-		if got.Remedy == "" || !strings.Contains(got.Why, role+" may not "+string(action)) {
+		if got.Remedy == "" || !strings.Contains(got.Why, role+" may not "+action.verb()+" it") {
 			t.Errorf("%s: %s / %s", action, got.Why, got.Remedy)
 		}
 	}
