@@ -50,6 +50,7 @@ var layers = map[string]int{
 	"store":           foundation,
 	"store/local":     foundation,
 	"store/storetest": foundation,
+	"suggest":         foundation,
 	"udiff":           foundation,
 	"window":          foundation,
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,19 +82,34 @@ func (a *App) showSize(ctx context.Context, o insight.SizeOptions) error {
 }
 
 func (a *App) sizeTable(s *ui.Streams, r insight.SizeReport) error {
-	t := s.Table(ui.Column{Title: "TABLE"}, ui.Column{Title: "ROWS", Right: true}, ui.Column{Title: "TOTAL", Right: true}, ui.Column{Title: "DATA", Right: true},
-		ui.Column{Title: "DEAD", Right: true}, ui.Column{Title: "INDEXES", Right: true}, ui.Column{Title: "DEAD", Right: true},
-		ui.Column{Title: "TOAST", Right: true}, ui.Column{Title: "DEAD", Right: true}, ui.Column{Title: "GROWTH", Right: true})
-	for _, x := range append(r.Tables, r.Sum) {
-		rows, growth := "?", ""
+	// A terminal is not as wide as all of them; in a pipe each column has its place.
+	toast := !s.OutTTY || r.Sum.Toast.Bytes > 0
+	growth := !s.OutTTY || slices.ContainsFunc(r.Tables, func(t insight.TableSize) bool { return t.Growth != nil })
+	columns := []ui.Column{{Title: "TABLE"}, {Title: "ROWS", Right: true}, {Title: "TOTAL", Right: true}, {Title: "DATA", Right: true},
+		{Title: "DEAD", Right: true}, {Title: "INDEXES", Right: true}, {Title: "DEAD", Right: true}}
+	if toast {
+		columns = append(columns, ui.Column{Title: "TOAST", Right: true}, ui.Column{Title: "DEAD", Right: true})
+	}
+	if growth {
+		columns = append(columns, ui.Column{Title: "GROWTH", Right: true})
+	}
+	t := s.Table(columns...)
+	for _, x := range append(slices.Clone(r.Tables), r.Sum) {
+		rows := "?"
 		if x.Rows >= 0 {
 			rows = s.Number(x.Rows)
 		}
-		if x.Growth != nil {
-			growth = ui.Bytes(*x.Growth)
+		row := []string{x.Table, rows, ui.Bytes(x.Total), ui.Bytes(x.Heap.Bytes), dead(x.Heap), ui.Bytes(x.Indexes.Bytes), dead(x.Indexes)}
+		if toast {
+			row = append(row, ui.Bytes(x.Toast.Bytes), dead(x.Toast))
 		}
-		t.Row(x.Table, rows, ui.Bytes(x.Total), ui.Bytes(x.Heap.Bytes), dead(x.Heap), ui.Bytes(x.Indexes.Bytes), dead(x.Indexes),
-			ui.Bytes(x.Toast.Bytes), dead(x.Toast), growth)
+		switch {
+		case growth && x.Growth != nil:
+			row = append(row, ui.Bytes(*x.Growth))
+		case growth:
+			row = append(row, "")
+		}
+		t.Row(row...)
 	}
 	if err := t.Flush(); err != nil || !s.OutTTY {
 		return err

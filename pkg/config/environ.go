@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/bmad-forge/forgectl/pkg/suggest"
 )
 
 // setting is what a variable is set to, and where.
@@ -179,7 +181,7 @@ func (l *Loaded) unknownVariables(env map[string]setting) []*Error {
 		if !strings.HasPrefix(name, "FORGECTL_") || slices.Contains(known, name) {
 			continue
 		}
-		if near := nearest(strings.TrimPrefix(name, "FORGECTL_"), trimPrefixes(known, "FORGECTL_")); near != "" {
+		if near := suggest.Nearest(strings.TrimPrefix(name, "FORGECTL_"), trimPrefixes(known, "FORGECTL_")); near != "" {
 			mistakes = append(mistakes, env[name].errorAbout(name, fmt.Sprintf("there is no such setting, did you mean FORGECTL_%s?", near)))
 		} else {
 			l.strays = append(l.strays, name)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/bmad-forge/forgectl/pkg/suggest"
 	"github.com/bmad-forge/forgectl/pkg/window"
 )
 
@@ -167,7 +168,7 @@ func enum(p *string, known ...string) *value {
 				return nil
 			}
 		}
-		if near := nearest(s, known); near != "" {
+		if near := suggest.Nearest(s, known); near != "" {
 			return fmt.Errorf("unknown value %q, did you mean %q? known are %s", Mask(s), near, strings.Join(known, ", "))
 		}
 		return fmt.Errorf("unknown value %q: want %s", Mask(s), want)

@@ -9,6 +9,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/bmad-forge/forgectl/pkg/suggest"
 )
 
 // document is the configuration file while it is being read into the table.
@@ -253,7 +255,7 @@ func (d *document) unknown(line int, section, word string) {
 		prefix = section + "."
 	}
 	msg := fmt.Sprintf("unknown key %q", Mask(prefix+word))
-	near := nearest(word, here)
+	near := suggest.Nearest(word, here)
 	switch {
 	case near != "":
 		msg += fmt.Sprintf(", did you mean %q?", prefix+near)

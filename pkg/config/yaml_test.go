@@ -216,18 +216,6 @@ func TestQuoteYAML(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"repository", "state_dir", "media", "jobs", "url"}
-	for s, want := range map[string]string{
-		"repository": "repository", "repositry": "repository", "respository": "repository", "Repository": "repository",
-		"statedir": "state_dir", "job": "jobs", "ulr": "url", "medai": "media", "repo": "repository", "xyz": "", "": "", "u": "", "completely": "",
-	} {
-		if got := nearest(s, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", s, got, want)
-		}
-	}
-}
-
 // Promise: no content of the file makes loading panic, every error of it is typed and shows a line of the file or none.
 func FuzzYAML(f *testing.F) {
 	f.Add(string(Init()))

@@ -20,6 +20,23 @@ var (
 	errWindowOver = errors.New("the window is over")
 )
 
+// NotFoundError is ErrNotFound for one name.
+type NotFoundError struct {
+	What, Name string // "table", and as it was written
+	Near       string // what was most likely meant, as SQL; "": nobody knows
+}
+
+func (e *NotFoundError) Error() string {
+	text := fmt.Sprintf("%s %s: %v", e.What, e.Name, ErrNotFound)
+	if e.Near != "" {
+		text += fmt.Sprintf(", did you mean %s?", e.Near)
+	}
+	return text
+}
+
+// Is makes errors.Is find ErrNotFound.
+func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+
 // WindowError means that tables would be locked at a time that is not meant for it.
 type WindowError struct {
 	Window string    // "": none is configured

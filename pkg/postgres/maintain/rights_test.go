@@ -109,6 +109,23 @@ func TestScope(t *testing.T) {
 	}
 	for _, c := range []struct {
 		o    Options
+		want string
+	}{
+		{Options{Tables: []string{"thing"}}, "other.thing"},
+		{Options{Tables: []string{"order"}}, `public."Order"`},
+		{Options{Tables: []string{"public.documnet"}}, "public.document"},
+		{Options{Tables: []string{"othr.thing"}}, "other.thing"},
+		{Options{Schemas: []string{"Other"}}, "other"},
+		{Options{Tables: []string{"quite_another_name"}}, ""},
+	} {
+		c.o.Endpoint = e
+		var missing *NotFoundError
+		if _, err := MakePlan(t.Context(), c.o); !errors.As(err, &missing) || missing.Near != c.want {
+			t.Errorf("%q %q: %v, not %q", c.o.Tables, c.o.Schemas, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		o    Options
 		want []string
 	}{
 		{Options{Schemas: []string{"other"}}, []string{"other.thing"}},

@@ -1,9 +1,13 @@
-package config
+// Package suggest finds the name that somebody most likely meant who wrote another
+// one: a key of the configuration, a table. It only compares texts, so that it may
+// be asked about names of any kind. Where nothing known is near it has no answer,
+// since a wrong suggestion at three in the morning is worse than none.
+package suggest
 
 import "strings"
 
-// nearest finds the known name that somebody who wrote s most likely meant, or "".
-func nearest(s string, known []string) string {
+// Nearest finds the known name that somebody who wrote s most likely meant, or "".
+func Nearest(s string, known []string) string {
 	best, limit := "", 1+len(s)/4
 	for _, k := range known {
 		if d := editDistance(s, k, limit); d <= limit {
