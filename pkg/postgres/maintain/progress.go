@@ -8,10 +8,12 @@ import (
 
 // progressSQL asks all views in one form. Their columns are not the same in every
 // major version (heap_blks_vacuumed, dead_tuple_bytes, …): as JSON, what is not
-// there is null.
+// there is null. What VACUUM FULL does after it has written the rows has no figures
+// of its own: those of the rows stay at their end.
 const progressSQL = `
 SELECT pid, coalesce(j ->> 'phase', ''),
-	coalesce(j ->> 'heap_blks_total', j ->> 'sample_blks_total', j ->> 'blocks_total', '0')::bigint,
+	coalesce(CASE WHEN j ->> 'phase' IN ('rebuilding index', 'swapping relation files', 'performing final cleanup') THEN '0' END,
+		j ->> 'heap_blks_total', j ->> 'sample_blks_total', j ->> 'blocks_total', '0')::bigint,
 	coalesce(CASE WHEN j ->> 'phase' = 'vacuuming heap' THEN j ->> 'heap_blks_vacuumed' END,
 		j ->> 'heap_blks_scanned', j ->> 'sample_blks_scanned', j ->> 'blocks_done', '0')::bigint,
 	pg_catalog.current_setting('block_size')::bigint
