@@ -50,13 +50,19 @@ func readScope(ctx context.Context, conn *pgx.Conn, o Options) (scope, error) {
 // not written, or one with a similar name.
 func notFound(ctx context.Context, conn *pgx.Conn, what, name string) error {
 	e := &NotFoundError{What: what, Name: name}
+	schema, wanted, qualified := strings.Cut(name, ".")
+	if !qualified {
+		schema, wanted = "", name
+	}
+	var args []any
 	sql := `SELECT pg_catalog.quote_ident(nspname), nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast|temp)' ORDER BY 1`
 	if what == "table" {
 		sql = `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), c.relname::text FROM pg_catalog.pg_class c
 			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
-			AND n.nspname <> 'pg_toast' ORDER BY n.nspname IN ('pg_catalog', 'information_schema'), 1`
+			AND n.nspname <> 'pg_toast' ORDER BY n.nspname <> $1, n.nspname IN ('pg_catalog', 'information_schema'), 1`
+		args = append(args, strings.Trim(schema, `"`))
 	}
-	rows, err := conn.Query(ctx, sql)
+	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		return e
 	}
@@ -68,11 +74,8 @@ func notFound(ctx context.Context, conn *pgx.Conn, what, name string) error {
 	}); err != nil {
 		return e
 	}
-	wanted := strings.Trim(name[strings.LastIndex(name, ".")+1:], `"`)
-	if e.Near = suggest.Nearest(name, whole); e.Near == "" {
-		if i := slices.Index(bare, suggest.Nearest(wanted, bare)); i >= 0 {
-			e.Near = whole[i]
-		}
+	if i := slices.Index(bare, suggest.Nearest(strings.Trim(wanted, `"`), bare)); i >= 0 {
+		e.Near = whole[i]
 	}
 	return e
 }
