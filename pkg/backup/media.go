@@ -53,6 +53,7 @@ type mediaRun struct {
 	previous catalog.Set // zero: none
 	index    artifact.Written
 	report   media.Report
+	synced   chan error // has one, when the tree is on stable storage; nil: nobody waits for that
 }
 
 func newMediaRun(o MediaOptions) *mediaRun {
@@ -213,11 +214,17 @@ func (r *mediaRun) fill(ctx context.Context) (err error) {
 	r.index, err = artifact.Write(ctx, r.draft, seal.Options{Jobs: r.Jobs, Level: r.Level}, media.IndexName, func(w io.Writer) error {
 		index := media.NewIndexWriter(w)
 		o.Write = index.Write
-		if r.report, err = media.Snapshot(ctx, o); err != nil {
+		var wait func() error
+		if r.report, wait, err = media.SnapshotUnsynced(ctx, o); err != nil {
 			return err
 		}
+		r.synced = make(chan error, 1)
+		go func() { r.synced <- wait() }()
 		return index.Close()
 	})
+	if err != nil && r.synced != nil {
+		<-r.synced // nobody writes to a draft that is removed
+	}
 	r.Step("indexed")
 	return err
 }
@@ -241,9 +248,10 @@ func (r *mediaRun) openPrevious(ctx context.Context) (*media.Previous, func(), e
 	return p, func() { _ = index.Close() }, nil
 }
 
-// readBack proves the index, which the tree is worth little without.
+// readBack proves the index, which the tree is worth little without, while the disk is busy with the tree.
 func (r *mediaRun) readBack(ctx context.Context) error {
-	return r.index.ReadBack(ctx, r.draft, catalog.ReadbackDecode, nil, nil)
+	err := r.index.ReadBack(ctx, r.draft, catalog.ReadbackDecode, nil, nil)
+	return errors.Join(err, <-r.synced)
 }
 
 // describe fills in what the manifest says of the run.

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -284,6 +286,31 @@ func TestMediaKilled(t *testing.T) {
 				t.Fatalf("%s: left: %s", step, f)
 			}
 		}
+	}
+}
+
+// Promise: a set is published when its tree is on stable storage, and not before; the index is read back meanwhile.
+func TestMediaSyncedFirst(t *testing.T) {
+	source := mediaSource(t)
+	c, _ := repository(t)
+	var mu sync.Mutex
+	var steps []string
+	indexed := make(chan struct{})
+	_, err := backup.Media(t.Context(), backup.MediaOptions{Source: source, SetOptions: backup.SetOptions{Catalog: c, Step: func(step string) {
+		switch step {
+		case "indexed":
+			close(indexed)
+		case "synced":
+			<-indexed // which waits for nothing
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		steps = append(steps, step)
+	}}})
+	must(t, err)
+	synced, read, published := slices.Index(steps, "synced"), slices.Index(steps, "read back"), slices.Index(steps, "published")
+	if synced < 0 || synced > read || read > published {
+		t.Errorf("%q", steps)
 	}
 }
 

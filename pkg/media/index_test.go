@@ -191,3 +191,12 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// Promise: a hash has digits of its own and no others.
+func TestLowerHex(t *testing.T) {
+	for c := range 256 {
+		if got := lowerHex("a" + string([]byte{byte(c)}) + "9"); got != strings.Contains("0123456789abcdef", string([]byte{byte(c)})) {
+			t.Errorf("%q: %v", byte(c), got)
+		}
+	}
+}

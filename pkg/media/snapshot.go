@@ -108,6 +108,19 @@ type snapshot struct {
 // neither file, directory nor symbolic link is listed and never opened. That the source as a whole is not what it was
 // at the start is ErrGone.
 func Snapshot(ctx context.Context, o SnapshotOptions) (Report, error) {
+	report, wait, err := SnapshotUnsynced(ctx, o)
+	if err == nil {
+		err = wait()
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	return report, nil
+}
+
+// SnapshotUnsynced is Snapshot without the wait for stable storage, for who has something else to do meanwhile. Without an
+// error wait is to be called, once; its error means that the tree is to be removed.
+func SnapshotUnsynced(ctx context.Context, o SnapshotOptions) (_ Report, wait func() error, _ error) {
 	s := &snapshot{SnapshotOptions: o, links: newLinkTable(), dress: newDresser()}
 	if s.Jobs <= 0 {
 		s.Jobs = runtime.GOMAXPROCS(0)
@@ -120,27 +133,26 @@ func Snapshot(ctx context.Context, o SnapshotOptions) (Report, error) {
 	}
 	defer func() {
 		s.source.close()
-		s.target.close()
 		s.old.close()
+		if wait == nil {
+			s.target.close()
+		}
 	}()
 	if err := s.open(); err != nil {
-		return Report{}, err
+		return Report{}, nil, err
 	}
 	if err := s.run(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return Report{}, err
+		return Report{}, nil, err
 	}
 	s.Step("written", Root)
 	if err := s.source.present(); err != nil {
-		return Report{}, err
-	}
-	if err := s.sync(); err != nil {
-		return Report{}, err
+		return Report{}, nil, err
 	}
 	s.report.Unkept = s.dress.report()
-	return s.report, nil
+	return s.report, s.sync, nil
 }
 
 func (s *snapshot) open() (err error) {
@@ -188,8 +200,10 @@ func (s *snapshot) probeLinks() error {
 	return errors.Join(err, unix.Unlinkat(s.target.fd(), name, 0))
 }
 
-// sync waits until the tree is on stable storage.
+// sync waits until the tree is on stable storage. It uses the descriptor that was opened before anything was written: what could
+// not be written since then is reported to that one.
 func (s *snapshot) sync() error {
+	defer s.target.close()
 	if s.target == nil {
 		return nil
 	}
