@@ -134,7 +134,7 @@ type foundFiles struct {
 
 // String is "12 of 12 named files there, 3 that nobody names".
 func (f *foundFiles) String() string {
-	return fmt.Sprintf("%s of %s named files are there, %s are named by nobody", ui.Count(f.Named-f.Missing), ui.Count(f.Named), ui.Count(f.Orphans))
+	return fmt.Sprintf("%s of %s named files are there; named by nobody: %s", ui.Count(f.Named-f.Missing), ui.Count(f.Named), ui.Count(f.Orphans))
 }
 
 // suited are the options for one set among several of all kinds: what is only for

@@ -161,6 +161,42 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// Promise: a directory that a file takes the place of, after its first names were handed out and before the rest are looked at, has
+// vanished as far as it was not looked at yet; nothing of the file is taken for it.
+func TestDirectoryReplacedByFile(t *testing.T) {
+	s := newSeries(t)
+	const files = 600 // more than are handed out at once
+	for i := range files {
+		s.write(fmt.Sprintf("dir/%03d", i), "public")
+	}
+	s.write("dir/sub/x", "public")
+	s.write("other", "x")
+	var once sync.Once
+	r := s.must(func(o *media.SnapshotOptions) {
+		o.Jobs = 1
+		o.Step = func(step, path string) {
+			if step == "file" && strings.HasPrefix(path, "dir/") {
+				once.Do(func() {
+					must(t, os.Rename(s.path("dir"), filepath.Join(s.dir, "aside")))
+					must(t, os.WriteFile(s.path("dir"), []byte("a file now"), 0o644))
+				})
+			}
+		}
+	})
+	if r.Vanished < files-256-1 || r.Unreadable.Count > 0 {
+		t.Errorf("%+v", r)
+	}
+	checkIndex(t, s)
+	if fi, err := os.Lstat(filepath.Join(s.tree, "dir")); err != nil || !fi.IsDir() {
+		t.Errorf("%v, %v", fi, err)
+	}
+	must(t, os.Remove(s.path("dir")))
+	s.write("dir", "a file now")
+	s.settle()
+	s.must(nil)
+	archivetest.Same(t, s.source, s.tree)
+}
+
 // Promise: a named step between the look at a file and its opening: what took its place is never opened.
 func TestReplacedBeforeOpening(t *testing.T) {
 	s := newSeries(t)
