@@ -158,7 +158,7 @@ func (r *fullRun) lock() (release func(), err error) {
 		if r.o.Lock == nil {
 			break
 		}
-		free, err := r.o.Lock(p.kind())
+		free, err := r.o.Lock(p.kind)
 		if err != nil {
 			return release, err
 		}
@@ -170,7 +170,7 @@ func (r *fullRun) lock() (release func(), err error) {
 func (r *fullRun) planParts(ctx context.Context) error {
 	for _, p := range r.parts {
 		if err := p.plan(ctx); err != nil {
-			return err
+			return p.named(err)
 		}
 	}
 	return nil
@@ -180,7 +180,7 @@ func (r *fullRun) planParts(ctx context.Context) error {
 func (r *fullRun) runParts(ctx context.Context) error {
 	for _, p := range r.parts {
 		if err := p.run(ctx); err != nil {
-			return err
+			return p.named(err)
 		}
 	}
 	return nil

@@ -101,84 +101,73 @@ func (r *fullRun) find(ctx context.Context) error {
 		return &OtherDatabaseError{Set: full, Database: r.database.Database, Live: r.o.Live}
 	}
 	if set, found := sets[catalog.KindMedia]; found {
-		r.result.Media = &MediaResult{}
-		r.parts = append(r.parts, &mediaPart{r: r, set: set, done: r.result.Media})
+		r.parts = append(r.parts, r.mediaPart(set))
 	}
 	if set, found := sets[catalog.KindConfig]; found {
-		r.result.Config = &ConfigResult{}
-		r.parts = append(r.parts, &configPart{r: r, set: set, done: r.result.Config})
+		r.parts = append(r.parts, r.configPart(set))
 	}
 	return nil
 }
 
 // fullPart is one of the sets beside the database's, on its way into service.
-type fullPart interface {
-	kind() catalog.Kind
-	// plan finds out everything, and changes nothing.
-	plan(ctx context.Context) error
-	// run puts it into service, by the options that it was planned with.
-	run(ctx context.Context) error
+type fullPart struct {
+	kind catalog.Kind
+	what string // for messages
+	// plan finds out everything, and changes nothing; run puts it into service, by the options that it was planned with.
+	plan, run func(ctx context.Context) error
+}
+
+// named says in an error which of the parts it is about.
+func (p fullPart) named(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", p.what, err)
+	}
+	return err
 }
 
 // mediaPart exchanges the live files.
-type mediaPart struct {
-	r       *fullRun
-	set     catalog.Set
-	options MediaOptions
-	done    *MediaResult
-}
-
-func (p *mediaPart) kind() catalog.Kind { return catalog.KindMedia }
-
-func (p *mediaPart) plan(ctx context.Context) (err error) {
-	if p.options, err = p.r.o.Media(ctx, p.set); err == nil {
-		p.options.Catalog, p.options.Set, p.options.Provenance, p.options.Confirm = p.r.o.Catalog, p.set, p.r.o.Provenance, nil
-		p.done.MediaPlan, err = PlanMedia(ctx, p.options)
+func (r *fullRun) mediaPart(set catalog.Set) fullPart {
+	var options MediaOptions
+	done := &MediaResult{}
+	r.result.Media = done
+	return fullPart{
+		kind: catalog.KindMedia, what: "files of " + set.Ref.String(),
+		plan: func(ctx context.Context) (err error) {
+			if options, err = r.o.Media(ctx, set); err != nil {
+				return err
+			}
+			options.Catalog, options.Set, options.Provenance, options.Confirm = r.o.Catalog, set, r.o.Provenance, nil
+			done.MediaPlan, err = PlanMedia(ctx, options)
+			return err
+		},
+		run: func(ctx context.Context) (err error) {
+			*done, err = Media(ctx, options)
+			return err
+		},
 	}
-	return p.named(err)
 }
 
-func (p *mediaPart) run(ctx context.Context) (err error) {
-	*p.done, err = Media(ctx, p.options)
-	return p.named(err)
-}
-
-func (p *mediaPart) named(err error) error {
-	if err != nil {
-		err = fmt.Errorf("files of %s: %w", p.set.Ref, err)
+// configPart brings back the configuration files. That something is in the way is found when it is planned, and not when
+// the media are in service.
+func (r *fullRun) configPart(set catalog.Set) fullPart {
+	var options ConfigOptions
+	done := &ConfigResult{}
+	r.result.Config = done
+	return fullPart{
+		kind: catalog.KindConfig, what: "configuration files of " + set.Ref.String(),
+		plan: func(ctx context.Context) (err error) {
+			if options, err = r.o.Config(ctx, set); err != nil {
+				return err
+			}
+			options.Catalog, options.Set, options.Provenance, options.Confirm = r.o.Catalog, set, r.o.Provenance, nil
+			if done.ConfigPlan, err = PlanConfig(ctx, options); err != nil {
+				return err
+			}
+			return done.conflict()
+		},
+		run: func(ctx context.Context) (err error) {
+			*done, err = Config(ctx, options)
+			return err
+		},
 	}
-	return err
-}
-
-// configPart brings back the configuration files.
-type configPart struct {
-	r       *fullRun
-	set     catalog.Set
-	options ConfigOptions
-	done    *ConfigResult
-}
-
-func (p *configPart) kind() catalog.Kind { return catalog.KindConfig }
-
-func (p *configPart) plan(ctx context.Context) (err error) {
-	if p.options, err = p.r.o.Config(ctx, p.set); err == nil {
-		p.options.Catalog, p.options.Set, p.options.Provenance, p.options.Confirm = p.r.o.Catalog, p.set, p.r.o.Provenance, nil
-		p.done.ConfigPlan, err = PlanConfig(ctx, p.options)
-	}
-	if err == nil { // found now, and not when the media are in service
-		err = p.done.conflict()
-	}
-	return p.named(err)
-}
-
-func (p *configPart) run(ctx context.Context) (err error) {
-	*p.done, err = Config(ctx, p.options)
-	return p.named(err)
-}
-
-func (p *configPart) named(err error) error {
-	if err != nil {
-		err = fmt.Errorf("configuration files of %s: %w", p.set.Ref, err)
-	}
-	return err
 }
