@@ -47,6 +47,7 @@ var layers = map[string]int{
 
 	"seal":            foundation,
 	"seal/sealtest":   foundation,
+	"space":           foundation,
 	"store":           foundation,
 	"store/local":     foundation,
 	"store/storetest": foundation,

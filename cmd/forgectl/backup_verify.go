@@ -11,6 +11,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/filecolumns"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/space"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
@@ -234,7 +235,7 @@ func (a *App) verifyOptions(repo *repository, level string) (verify.Options, err
 		Columns:    columns,
 		Provenance: policy, Group: repo.group(),
 		Catalog: repo.Catalog, Unlock: unlock, Level: level, Finder: a.Finder(), Runner: a.Proc(), Now: a.Now, Jobs: a.sessions(),
-		Scratch: place, FreeScratch: func() (int64, error) { return freeBelow(place.Dir) },
+		Scratch: place, FreeScratch: func() (int64, error) { return space.FreeBelow(place.Dir) },
 	}, nil
 }
 

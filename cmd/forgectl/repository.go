@@ -122,18 +122,3 @@ func holdLock(path, operation string) (release func() error, err error) {
 
 // free is the space that an ordinary user can still fill.
 func (r *repository) free(ctx context.Context) (int64, error) { return r.store.Free(ctx) }
-
-// freeBelow is the space of the file system that a directory is, or would be, on.
-func freeBelow(dir string) (int64, error) {
-	for {
-		var fs unix.Statfs_t
-		err := unix.Statfs(dir, &fs)
-		switch {
-		case err == nil:
-			return int64(fs.Bavail) * fs.Bsize, nil
-		case !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir):
-			return 0, err
-		}
-		dir = filepath.Dir(dir)
-	}
-}

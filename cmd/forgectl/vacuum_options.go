@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/maintain"
+	"github.com/bmad-forge/forgectl/pkg/space"
 	"github.com/bmad-forge/forgectl/pkg/window"
 )
 
@@ -106,7 +107,7 @@ func (a *App) maintenance(ctx context.Context, run *job.Run, o vacuumOptions) (o
 			Size: int64(o.size), StaleAnalyze: time.Duration(o.stale),
 		},
 		LockTimeout: cfg.LockTimeout, TransactionWait: cfg.TransactionWait, DropLeftovers: o.dropLeftovers,
-		Window: open, Force: o.force, Free: freeBelow, Now: a.Now, Logger: run.Log,
+		Window: open, Force: o.force, Free: space.FreeBelow, Now: a.Now, Logger: run.Log,
 		Confirm: func(ctx context.Context, p maintain.Plan) error { return a.confirmLocks(ctx, p, o.action()) },
 	}
 	options.Past = func(p maintain.Plan) []maintain.Record { return a.pastVacuums(run, p) }

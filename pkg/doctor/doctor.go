@@ -32,6 +32,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
+	"github.com/bmad-forge/forgectl/pkg/space"
 )
 
 // Level is how much a finding matters.
@@ -182,7 +183,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Free == nil {
-		o.Free = freeBelow
+		o.Free = space.FreeBelow
 	}
 	if o.Synch == nil {
 		o.Synch = kernelSynchronised

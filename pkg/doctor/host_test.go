@@ -16,6 +16,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/service"
 	"github.com/bmad-forge/forgectl/pkg/service/servicetest"
+	"github.com/bmad-forge/forgectl/pkg/space"
 )
 
 // Promise: the space that a backup, a drill and a restore need is asked for
@@ -67,7 +68,7 @@ func TestSpace(t *testing.T) {
 	h.Free = func(string) (int64, error) { return 0, errors.New("stale handle") }
 	wants(t, h.only("space"), "unknown: stale handle", "unknown: stale handle", "unknown: stale handle", "unknown: stale handle")
 	h.Free = nil
-	if free, err := freeBelow(filepath.Join(h.dir, "not", "there")); err != nil || free <= 0 {
+	if free, err := space.FreeBelow(filepath.Join(h.dir, "not", "there")); err != nil || free <= 0 {
 		t.Errorf("%d, %v", free, err)
 	}
 }

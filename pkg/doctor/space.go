@@ -2,11 +2,7 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/verify"
@@ -61,7 +57,7 @@ func (x *exam) serverRoom(ctx context.Context, bytes int64) Finding {
 func (x *exam) room(worst Level, what, dir string, need int64, remedy ...string) Finding {
 	free, err := x.Free(dir)
 	if err != nil {
-		return unknown(fmt.Errorf("free space of %s: %w", dir, err))[0]
+		return unknown(err)[0]
 	}
 	remedy = append([]string{"df -h " + quote(dir)}, remedy...)
 	text := fmt.Sprintf("%s needs about %s, %s has %s free", what, size(need), dir, size(free))
@@ -75,20 +71,4 @@ func (x *exam) room(worst Level, what, dir string, need int64, remedy ...string)
 		return found(worst, remedy, "%s: not twice as much", text)
 	}
 	return found(OK, nil, "%s", text)
-}
-
-// freeBelow is the space that an ordinary user can fill on the file system that a
-// directory is, or would be, on.
-func freeBelow(dir string) (int64, error) {
-	for {
-		var fs unix.Statfs_t
-		err := unix.Statfs(dir, &fs)
-		switch {
-		case err == nil:
-			return int64(fs.Bavail) * fs.Bsize, nil
-		case !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir):
-			return 0, err
-		}
-		dir = filepath.Dir(dir)
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/media"
 	"github.com/bmad-forge/forgectl/pkg/postgres/dumpset"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
+	"github.com/bmad-forge/forgectl/pkg/space"
 )
 
 // MediaOptions say which files to restore, and where to.
@@ -302,7 +303,11 @@ func (o MediaOptions) planSpace(p *MediaPlan) error {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return nil //nolint:nilerr // where nobody knows how much is free, the copy finds out
 	}
-	p.Free = int64(fs.Bavail) * fs.Bsize
+	free, err := space.Free(dir)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	p.Free = free
 	var here, there unix.Stat_t
 	if tree, err := o.stored().Tree(); err == nil && unix.Stat(dir, &here) == nil && unix.Stat(tree, &there) == nil && here.Dev == there.Dev &&
 		(fs.Type == unix.BTRFS_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC) {

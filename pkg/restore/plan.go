@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
@@ -18,6 +16,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
 	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/space"
 )
 
 // Options say what to restore, and where to.
@@ -233,9 +232,8 @@ func (o Options) checkServer(ctx context.Context, p *Plan, source facts) error {
 	}
 	p.Bytes, p.dataDir = source.bytes, server.DataDirectory
 	if o.Admin.OnThisHost() && server.DataDirectory != "" {
-		var fs unix.Statfs_t
-		if unix.Statfs(server.DataDirectory, &fs) == nil {
-			p.Free = int64(fs.Bavail) * fs.Bsize
+		if free, err := space.Free(server.DataDirectory); err == nil {
+			p.Free = free
 		}
 	}
 	if len(o.Tables) > 0 {

@@ -33,6 +33,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
+	"github.com/bmad-forge/forgectl/pkg/space"
 	"github.com/bmad-forge/forgectl/pkg/store"
 )
 
@@ -252,11 +253,7 @@ func (s *Store) Free(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("free space: %w", err)
 	}
 	defer d.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(d.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", s.path, err)
-	}
-	return int64(st.Bavail) * st.Bsize, nil
+	return space.FreeOf(d)
 }
 
 // Path is where the blob lies, or would lie; of "" it is the root.
