@@ -21,6 +21,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
@@ -170,12 +171,7 @@ func TestConfigKilled(t *testing.T) {
 	source := etc(t)
 	for _, step := range configSteps {
 		c, dir := repository(t)
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%s%s", killEnv, step, dir, configKill, source), "GORACE=atexit_sleep_ms=0")
-		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("%s: was not killed: %v\n%s", step, err, out)
-		}
+		proctest.Killed(t, fmt.Sprintf("%s=%s|%s|%s%s", killEnv, step, dir, configKill, source))
 		sets, err := c.List(t.Context(), configset.Group())
 		must(t, err)
 		if published := step == "published"; published != (len(sets) == 1) {
@@ -204,12 +200,7 @@ func backUpConfigAndDie(step, dir, source string) {
 		panic(err)
 	}
 	o := configOptions(catalog.New(s, catalog.Options{}), source)
-	o.Step = func(name string) {
-		if name == step {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
+	o.Step = proctest.DieAt(step)
 	_, err = backup.Config(context.Background(), o)
 	fmt.Println("ended", err)
 	os.Exit(1)

@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
 
@@ -191,12 +191,7 @@ func backUpFullAndDie(spec string) {
 		panic(err)
 	}
 	o := fullOptions(catalog.New(s, catalog.Options{}))
-	o.Step = func(name string) {
-		if name == step {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
+	o.Step = proctest.DieAt(step)
 	_, err = backup.Full(context.Background(), o)
 	fmt.Println("ended", err)
 	os.Exit(1)
@@ -210,12 +205,7 @@ func TestFullKilled(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			c, dir := repository(t)
-			cmd := exec.Command("/proc/self/exe")
-			cmd.Env = append(os.Environ(), killFullEnv+"="+step+"|"+dir, "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.CombinedOutput()
-			if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("was not killed: %v\n%s", err, out)
-			}
+			proctest.Killed(t, killFullEnv+"="+step+"|"+dir)
 			made := 0
 			for _, g := range []catalog.Group{{Kind: catalog.KindDatabase, Database: "forge"}, {Kind: catalog.KindMedia}, {Kind: catalog.KindConfig}} {
 				sets, err := c.List(t.Context(), g)

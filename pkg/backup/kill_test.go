@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
 
@@ -35,12 +34,7 @@ func backUpAndDie(spec string) {
 		panic(err)
 	}
 	o := options(e, catalog.New(s, catalog.Options{}))
-	o.Step = func(name string) {
-		if name == part[0] {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
+	o.Step = proctest.DieAt(part[0])
 	_, err = backup.Database(ctx, o)
 	fmt.Println("ended", err)
 	os.Exit(1)
@@ -57,12 +51,7 @@ func TestKilled(t *testing.T) {
 			t.Parallel()
 			e := scratchtest.Database(t, small)
 			c, dir := repository(t)
-			cmd := exec.Command("/proc/self/exe")
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|host='%s' port=%d user=postgres dbname=%s", killEnv, step, dir, server.SocketDir, server.Port, e.Database()), "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.CombinedOutput()
-			if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("was not killed: %v\n%s", err, out)
-			}
+			proctest.Killed(t, fmt.Sprintf("%s=%s|%s|host='%s' port=%d user=postgres dbname=%s", killEnv, step, dir, server.SocketDir, server.Port, e.Database()))
 			sessionsEnd(t, e)
 			want := 0
 			if step == "published" {

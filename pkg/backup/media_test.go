@@ -20,6 +20,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/store/storetest"
 )
@@ -225,13 +226,8 @@ func backUpMediaAndDie(spec string) {
 		panic(err)
 	}
 	_, err = backup.Media(context.Background(), backup.MediaOptions{
-		SetOptions: backup.SetOptions{Catalog: catalog.New(s, catalog.Options{}), Step: func(name string) {
-			if name == part[0] {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		}},
-		Source: part[2],
+		SetOptions: backup.SetOptions{Catalog: catalog.New(s, catalog.Options{}), Step: proctest.DieAt(part[0])},
+		Source:     part[2],
 	})
 	fmt.Println("ended", err)
 	os.Exit(1)

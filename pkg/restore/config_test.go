@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/configset"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
@@ -172,12 +172,7 @@ func restoreConfigAndDie(spec string) {
 		panic(err)
 	}
 	o.Set = sets[0]
-	o.Step = func(name string) {
-		if name == part[0] {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		}
-	}
+	o.Step = proctest.DieAt(part[0])
 	_, err = restore.Config(context.Background(), o)
 	fmt.Println("ended", err)
 	os.Exit(1)
@@ -193,12 +188,7 @@ func TestConfigKilled(t *testing.T) {
 			spoil(t, etc)
 			spoiled := filepath.Dir(etc) + "/spoiled"
 			must(t, exec.CommandContext(t.Context(), "cp", "-a", etc, spoiled).Run())
-			cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%s", configKillEnv, step, repository, etc), "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.CombinedOutput()
-			if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("%s: was not killed: %v\n%s", step, err, out)
-			}
+			proctest.Killed(t, fmt.Sprintf("%s=%s|%s|%s", configKillEnv, step, repository, etc))
 			kept, err := filepath.Glob(o.Aside + "/config-*/" + restore.UndoName)
 			must(t, err)
 			if undo && len(kept) == 1 {

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
+	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
@@ -42,12 +41,7 @@ func drillAndDie(spec string) {
 	runner := scratchtest.Runner()
 	_, err = verify.Verify(ctx, verify.Options{
 		Catalog: c, Level: catalog.LevelDrill, Runner: runner, Finder: postgres.ToolFinder{Runner: runner}, Scratch: scratch.Options{Dir: part[3]},
-		Step: func(name string) {
-			if name == part[0] {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
-		},
+		Step: proctest.DieAt(part[0]),
 	}, set)
 	fmt.Println("ended", err)
 	os.Exit(1)
@@ -63,13 +57,8 @@ func TestDrillKilled(t *testing.T) {
 			t.Parallel()
 			s := copySet(t, false)
 			o := s.options(catalog.LevelDrill)
-			cmd := exec.Command("/proc/self/exe")
 			repository := strings.TrimSuffix(s.Dir, "/"+s.Ref.Dir())
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%s|%s", killEnv, step, repository, s.Ref, o.Scratch.Dir), "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.CombinedOutput()
-			if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("was not killed: %v\n%s", err, out)
-			}
+			proctest.Killed(t, fmt.Sprintf("%s=%s|%s|%s|%s", killEnv, step, repository, s.Ref, o.Scratch.Dir))
 			for deadline := time.Now().Add(time.Minute); runs(t, o.Scratch.Dir) != ""; time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("still runs: %s", runs(t, o.Scratch.Dir))
