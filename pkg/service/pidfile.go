@@ -70,7 +70,7 @@ func (p *pidfile) Stop(ctx context.Context, unit string) error {
 	}
 	// The handle is taken before the process is looked at, so that the signal
 	// cannot reach another one that got the number in between.
-	pid, err := pidIn(unit)
+	pid, _, err := pidIn(unit)
 	if err != nil || pid == 0 {
 		return err
 	}

@@ -160,6 +160,44 @@ func TestPIDFileDoubt(t *testing.T) {
 	}
 }
 
+// Promise: root ends no process for somebody who could not end it himself: a pid
+// file names processes of its owner, or it is root's, and is no link to the file of
+// another program.
+func TestPIDFileOfAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	const uid = 12345
+	m := pidfileManager(t)
+	file, pid := daemon(t, "echo; exec sleep 3600")
+	link := filepath.Join(t.TempDir(), "app.pid")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Stop(t.Context(), link); !errors.Is(err, service.ErrUnavailable) {
+		t.Errorf("a link: %v", err)
+	}
+	if err := os.Chown(file, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Stop(t.Context(), file); !errors.Is(err, service.ErrUnavailable) {
+		t.Errorf("another's file: %v", err)
+	}
+	if err := syscall.Kill(pid, 0); err != nil || isZombie(pid) {
+		t.Errorf("root's process was ended: %v", err)
+	}
+	own, _ := daemon(t, fmt.Sprintf("exec setpriv --reuid=%d --regid=%d --clear-groups sh -c 'echo; exec sleep 3600'", uid, uid))
+	if err := os.Chown(own, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Stop(t.Context(), own); err != nil {
+		t.Errorf("its own: %v", err)
+	}
+}
+
 // Promise: the start command starts it, and is waited for until the process is
 // there; one that runs is left alone.
 func TestPIDFileStart(t *testing.T) {

@@ -21,7 +21,7 @@ type process struct {
 // readPIDFile finds the process that a pid file names; nil when there is none.
 // Whenever that is not certain it is an error.
 func readPIDFile(path string) (*process, error) {
-	pid, err := pidIn(path)
+	pid, info, err := pidIn(path)
 	if err != nil || pid == 0 {
 		return nil, err
 	}
@@ -31,13 +31,6 @@ func readPIDFile(path string) (*process, error) {
 	}
 	if found == nil {
 		return nil, nil // left behind by one that did not clean up
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it has just gone
-	}
-	if err != nil {
-		return nil, cannotTell(err)
 	}
 	boot, err := bootTime()
 	if err != nil {
@@ -53,33 +46,72 @@ func readPIDFile(path string) (*process, error) {
 			Hint:    fmt.Sprintf("look at it with ps -fp %d, and remove the file if that is not the application", pid),
 		}
 	}
-	return found, nil
+	return found, mayName(path, info, pid)
+}
+
+// mayName keeps root from ending a process for somebody who could not end it
+// himself: whoever can write a pid file can write any number. Root may name every
+// process, everybody else his own.
+func mayName(path string, info fs.FileInfo, pid int) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if os.Geteuid() != 0 || ok && st.Uid == 0 {
+		return nil
+	}
+	// Not the owner of /proc/PID: that is root for a process that gave up rights.
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return cannotTell(err)
+	}
+	for line := range bytes.Lines(status) {
+		if ids, found := bytes.CutPrefix(line, []byte("Uid:")); found && ok {
+			for id := range bytes.FieldsSeq(ids) {
+				if string(id) == strconv.FormatUint(uint64(st.Uid), 10) {
+					return nil
+				}
+			}
+		}
+	}
+	return &UnavailableError{
+		Manager: PIDFile,
+		Err:     fmt.Errorf("%s names process %d, which does not belong to the owner of the file", path, pid),
+		Hint:    fmt.Sprintf("look at it with ps -fp %d; the file must belong to root, or to the user of the application", pid),
+	}
 }
 
 func cannotTell(err error) error {
 	return &UnavailableError{Manager: PIDFile, Err: err, Hint: "forgectl must be able to read the pid file and /proc"}
 }
 
-// pidIn reads the number; 0 when there is no file.
-func pidIn(path string) (int, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// pidIn reads the number and says whose the file is; 0 when there is none. For
+// root a link is none: whoever can make one could have it lead to another
+// program's file.
+func pidIn(path string) (int, fs.FileInfo, error) {
+	flags := os.O_RDONLY | syscall.O_NONBLOCK
+	if os.Geteuid() == 0 {
+		flags |= syscall.O_NOFOLLOW
+	}
+	file, err := os.OpenFile(path, flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return 0, nil, nil
 	}
 	if err != nil {
-		return 0, cannotTell(err)
+		return 0, nil, cannotTell(err)
 	}
 	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return 0, nil, cannotTell(err)
+	}
 	text, err := io.ReadAll(io.LimitReader(file, 64))
 	if err != nil {
-		return 0, cannotTell(err)
+		return 0, nil, cannotTell(err)
 	}
 	first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(first)))
 	if err != nil || pid <= 1 {
-		return 0, cannotTell(fmt.Errorf("%s does not hold the number of a process: %q", path, first))
+		return 0, nil, cannotTell(fmt.Errorf("%s does not hold the number of a process: %q", path, first))
 	}
-	return pid, nil
+	return pid, info, nil
 }
 
 // lookUpProcess is nil for a number that nobody has, and for a process that has
