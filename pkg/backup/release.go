@@ -1,10 +1,12 @@
 package backup
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // Release is which version of the application was live. Empty fields are unknown.
@@ -39,9 +41,7 @@ func FindRelease(root string) Release {
 		return Release{}
 	}
 	r := Release{Dir: dir}
-	if b, err := os.ReadFile(filepath.Join(dir, "REVISION")); err == nil {
-		r.Revision = commit(string(b))
-	}
+	r.Revision = commit(content(filepath.Join(dir, "REVISION")))
 	if r.Revision == "" {
 		r.Revision = gitHead(filepath.Join(dir, ".git"))
 	}
@@ -57,27 +57,41 @@ func commit(s string) string {
 	return ""
 }
 
-// gitHead resolves HEAD one step: detached, a loose ref or a packed one.
-func gitHead(git string) string {
-	b, err := os.ReadFile(filepath.Join(git, "HEAD"))
+// largest is what is read of a file: more than packed references of any checkout.
+const largest = 16 << 20
+
+// content is that of a regular file, "" of everything else: whoever deploys the
+// application is not to hold up its backups with a pipe, or a device without end.
+func content(path string) string {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
-	ref, symbolic := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	b, err := io.ReadAll(io.LimitReader(file, largest))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// gitHead resolves HEAD one step: detached, a loose ref or a packed one.
+func gitHead(git string) string {
+	head := strings.TrimSpace(content(filepath.Join(git, "HEAD")))
+	ref, symbolic := strings.CutPrefix(head, "ref: ")
 	if !symbolic {
-		return commit(string(b))
+		return commit(head)
 	}
 	if !filepath.IsLocal(ref) {
 		return ""
 	}
-	if b, err := os.ReadFile(filepath.Join(git, ref)); err == nil {
-		return commit(string(b))
+	if loose := content(filepath.Join(git, ref)); loose != "" {
+		return commit(loose)
 	}
-	packed, err := os.ReadFile(filepath.Join(git, "packed-refs"))
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(packed)) {
+	for line := range strings.Lines(content(filepath.Join(git, "packed-refs"))) {
 		if hash, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == ref {
 			return commit(hash)
 		}

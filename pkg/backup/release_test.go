@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 )
@@ -57,5 +60,24 @@ func TestFindRelease(t *testing.T) {
 	}
 	if got := backup.FindRelease(""); got != (backup.Release{}) {
 		t.Errorf("no root: %+v", got)
+	}
+}
+
+// Promise: whoever deploys the application does not hold up its backups, whatever lies where its revision should.
+func TestFindReleaseOfPipe(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	must(t, unix.Mkfifo(filepath.Join(root, "REVISION"), 0o600))
+	must(t, os.Mkdir(filepath.Join(root, ".git"), 0o755))
+	must(t, os.Symlink("/dev/zero", filepath.Join(root, ".git/HEAD")))
+	found := make(chan backup.Release, 1)
+	go func() { found <- backup.FindRelease(root) }()
+	select {
+	case r := <-found:
+		if r.Dir == "" || r.Revision != "" {
+			t.Errorf("%+v", r)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits")
 	}
 }

@@ -33,7 +33,7 @@ func (x *exam) places() []place {
 	return []place{
 		{"repository", x.Repository, Critical, kinds},
 		// Other things may be there too: it can be the home of the user who runs drills.
-		{"state_dir", x.StateDir, Info, []string{"history", "intents", "locks"}},
+		{"state_dir", x.StateDir, Info, []string{"history", "intents", "locks", "remember", "repositories"}},
 		{"scratch_dir", x.ScratchDir, Info, nil},
 	}
 }

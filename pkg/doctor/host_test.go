@@ -91,15 +91,16 @@ func TestFiles(t *testing.T) {
 	h.write("repository/media/20260101T000000Z/tree/photo.jpg", "", 0o644)
 	h.write("repository/other/readme", "", 0o644)
 	h.write("state/history/x.json", "", 0o644)
+	h.write("state/repositories/x.json", "", 0o644)
 	h.write("state/.profile", "", 0o644)
 	if err := os.Symlink(outside, filepath.Join(h.Repository, "database", "link")); err != nil {
 		t.Fatal(err)
 	}
 	fix(t, h, "files", "warning: 1 name of repository open to others, first "+h.Repository+"/database/forge/20260101T000000Z/manifest.json | forgectl doctor --fix",
-		"warning: 1 name of state_dir open to others, first "+h.StateDir+"/history/x.json", well("scratch"))
+		"warning: 2 names of state_dir open to others, first "+h.StateDir+"/history/x.json", well("scratch"))
 	for name, want := range map[string]os.FileMode{
 		"outside": 0o644, "repository/media/20260101T000000Z/tree/photo.jpg": 0o644, "repository/other/readme": 0o644, "state/.profile": 0o644,
-		"repository/database/forge/20260101T000000Z/manifest.json": 0o600, "state/history/x.json": 0o600,
+		"repository/database/forge/20260101T000000Z/manifest.json": 0o600, "state/history/x.json": 0o600, "state/repositories/x.json": 0o600,
 	} {
 		if info, err := os.Stat(filepath.Join(h.dir, name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v; want %v", name, info.Mode(), err, want)
