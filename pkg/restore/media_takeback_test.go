@@ -26,7 +26,7 @@ func TestMediaMovedMeanwhile(t *testing.T) {
 				if step != "moved 0" {
 					return
 				}
-				must(t, os.RemoveAll(filepath.Join(f.live, "a")))
+				must(t, os.Rename(filepath.Join(f.live, "a"), filepath.Join(f.dir, "away"))) // which keeps its inode from being given again
 				must(t, os.Mkdir(filepath.Join(f.live, "a"), 0o755))
 				must(t, os.WriteFile(filepath.Join(f.dir, "new"), []byte("uploaded now"), 0o600))
 				must(t, os.Rename(filepath.Join(f.dir, "new"), filepath.Join(f.live, "empty")))
