@@ -123,9 +123,9 @@ func (a *App) backedUpConfig(ctx context.Context, run *job.Run, repo *repository
 	run.Fact("set", shown.Set)
 	run.Fact("bytes", shown.Bytes)
 	run.Fact("files", shown.Files)
-	for what, list := range map[string][]string{"not there": shown.Missing, "not opened": shown.Skipped, "points to what is not stored": shown.Outside} {
-		for _, name := range list {
-			run.Log.Info(what, "path", name)
+	for _, left := range leftOut(shown) {
+		for _, name := range left.paths {
+			run.Log.Info(left.what, "path", name)
 		}
 	}
 	after := a.conclude(ctx, run, repo, done.Result, shown.Incomplete)
@@ -135,13 +135,20 @@ func (a *App) backedUpConfig(ctx context.Context, run *job.Run, repo *repository
 	}}
 }
 
+// leftPaths are paths that are not in the set, for one reason.
+type leftPaths struct {
+	what  string
+	paths []string
+}
+
+func leftOut(shown backedUpConfigSet) []leftPaths {
+	return []leftPaths{{"not there", shown.Missing}, {"not opened", shown.Skipped}, {"points to what is not in the set", shown.Outside}}
+}
+
 func backedUpConfigText(s *ui.Streams, shown backedUpConfigSet, sealed string) error {
 	_, err := fmt.Fprintf(s.Out, "%s  %s, %s\n%s\n%s\n", s.Bold(ui.Printable(shown.Set)), sizes(shown.Bytes, shown.RawBytes), sealed,
 		things(int(shown.Files), "file")+", "+things(int(shown.Links), "link"), s.Faint(stageTimes(shown.Stages)+"; compare: forgectl restore config --diff"))
-	for _, line := range []struct {
-		what  string
-		paths []string
-	}{{"not there", shown.Missing}, {"not opened", shown.Skipped}, {"points to what is not in the set", shown.Outside}} {
+	for _, line := range leftOut(shown) {
 		if err == nil && len(line.paths) > 0 {
 			_, err = fmt.Fprintf(s.Out, "%s: %s\n", line.what, ui.Printable(strings.Join(line.paths, ", ")))
 		}

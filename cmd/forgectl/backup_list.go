@@ -58,7 +58,7 @@ Without a good set "newest_good" is "" and "age_seconds" null.`,
   forgectl backup list --max-age 26h
   forgectl backup list --kind full --max-age rpo
   forgectl backup list -o json | jq -r '.sets[] | select(.good | not) | .set'`,
-		Annotations: codes(exitOK, exitWarning, exitCritical),
+		Annotations: codes(exitOK, exitWarning, exitCritical, exitInterrupted, exitTerminated),
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.listBackups(cmd.Context(), o) },
 	}

@@ -39,7 +39,7 @@ contents a verify has read since then, from 0 to 1.`,
 		Example: `  forgectl backup show
   forgectl backup show 20261123T020000Z
   forgectl backup show other/20261123T020000Z -o json`,
-		Annotations:       codes(exitOK, exitCritical),
+		Annotations:       listingCodes(),
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: app.completeSets,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -192,7 +192,7 @@ With -o json: {"file", "ok", "problems": [{"key", "message", "hint", "failed"}],
 "proposed_columns": []}.`,
 		Example: `  forgectl config check
   forgectl config check --config ./forgectl.yaml -o json`,
-		Annotations: codes(exitOK, exitWarning),
+		Annotations: codes(exitOK, exitWarning, exitInterrupted, exitTerminated),
 		Args:        cobra.NoArgs,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return app.checkConfig(cmd.Context()) },
 	}

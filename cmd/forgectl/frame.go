@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,10 +46,7 @@ func (a *App) start(cmd *cobra.Command, args []string, inner func(*cobra.Command
 	if flag := emptyFlag(cmd); flag != "" {
 		return a.misuse("--%s: its value is empty", flag)
 	}
-	if a.flags.timeout < 0 {
-		return a.misuse("--timeout %s: must not be negative", a.flags.timeout)
-	}
-	if limit := a.flags.timeout; limit > 0 {
+	if limit := time.Duration(a.flags.timeout); limit > 0 {
 		ctx, cancel := context.WithTimeoutCause(cmd.Context(), limit, &job.TimeoutError{After: limit})
 		defer cancel()
 		cmd.SetContext(ctx)

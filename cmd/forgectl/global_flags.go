@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -20,7 +19,7 @@ type globalFlags struct {
 	verbose   int
 	logFormat choice
 	logTarget string
-	timeout   time.Duration
+	timeout   span
 	yes       bool
 }
 
@@ -35,7 +34,7 @@ func (a *App) addGlobalFlags(root *cobra.Command) {
 	a.flags.logFormat = choice{value: logText, of: []string{logText, logJSON}}
 	f.Var(&a.flags.logFormat, "log-format", "log lines as text or json")
 	f.StringVar(&a.flags.logTarget, "log-target", targetStderr, "log to stderr, syslog (facility local0) or a `FILE`")
-	f.DurationVar(&a.flags.timeout, "timeout", 0, "give up after this `TIME`, such as 90m; 0 is never")
+	f.Var(&a.flags.timeout, "timeout", "give up after this `TIME`, such as 90m; 0 is never")
 	f.BoolVar(&a.flags.yes, "yes", false, "do not ask before something is replaced")
 
 	complete(root, "config", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -33,6 +33,11 @@ func codes(list ...int) map[string]string {
 	return map[string]string{codesAnnotation: strings.Join(texts, " ")}
 }
 
+// listingCodes are those of what only looks: it can fail, and be stopped.
+func listingCodes() map[string]string {
+	return codes(exitOK, exitCritical, exitInterrupted, exitTerminated)
+}
+
 // operationCodes are those of everything that runs inside pkg/job.
 func operationCodes() map[string]string {
 	return codes(exitOK, exitWarning, exitCritical, exitLocked, exitInterrupted, exitTerminated)

@@ -38,7 +38,7 @@ interrupted, locked, killed and unreadable.`,
 		Example: `  forgectl history
   forgectl history --limit 5 -o json
   forgectl history 20261123T020000Z-backup-db-4711`,
-		Annotations: codes(exitOK, exitCritical),
+		Annotations: listingCodes(),
 		Args:        cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/recovery"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
@@ -41,8 +42,8 @@ func (l *ageLimit) Set(s string) error {
 		return nil
 	}
 	var err error
-	if l.limit, err = time.ParseDuration(s); err != nil {
-		return fmt.Errorf("want a time such as 26h, or %s", promisedAge)
+	if l.limit, err = config.ParseDuration(s); err != nil {
+		return fmt.Errorf("want a time such as 26h or 7d, or %s", promisedAge)
 	}
 	return nil
 }

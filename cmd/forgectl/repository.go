@@ -38,7 +38,7 @@ func (a *App) Repository(ctx context.Context) (*repository, error) {
 	}
 	a.onClose(s)
 	r := &repository{
-		catalog.New(s, catalog.Options{Now: a.Now, Version: buildInfo().Version, Logger: a.Logger()}), s, cfg.Repository,
+		catalog.New(s, catalog.Options{Now: a.Now, Version: buildInfo().Version, Logger: a.Logger(), RequireSigned: cfg.Verify.RequireSignature}), s, cfg.Repository,
 		catalog.Memory{Dir: filepath.Join(cfg.StateDir, "repositories"), Repository: cfg.Repository},
 	}
 	err = r.Probe(ctx)

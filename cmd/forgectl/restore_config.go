@@ -30,7 +30,7 @@ func newRestoreConfigCmd(app *App) *cobra.Command {
 	var o restoreConfigOptions
 	var at string
 	cmd := &cobra.Command{
-		Use:   "config [ID|latest] [PATH…]",
+		Use:   "config [ID|latest] [PATH]...",
 		Short: "Bring configuration files back, or compare them",
 		Long: `Compares a set of configuration files with what is there, shows what would be added,
 replaced, or get another owner or mode, and does it when the name of this host was typed

@@ -27,7 +27,7 @@ func newRestoreMediaCmd(app *App) *cobra.Command {
 	var o restoreMediaOptions
 	var at string
 	cmd := &cobra.Command{
-		Use:   "media [ID|latest] [PATH...]",
+		Use:   "media [ID|latest] [PATH]...",
 		Short: "Restore uploaded files, all or some, into service or beside",
 		Long: `Restores the files of media.path, or only some paths of it. First everything is
 checked that can be: the signature, the sums, space, rights, mounts, and what would be

@@ -108,7 +108,7 @@ func (a *App) parseSource(name string) (set setName, file string, err error) {
 	}
 	if _, statErr := os.Stat(name); statErr != nil {
 		if path {
-			err = withCode(exitUnknown, fmt.Errorf("open %s: %w", name, plainPath(statErr)))
+			err = withHint(withCode(exitUnknown, fmt.Errorf("open %s: %w", name, plainPath(statErr))), "name a file that is there, or a set: forgectl backup list")
 		}
 		return set, "", err
 	}

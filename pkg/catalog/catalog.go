@@ -26,6 +26,8 @@ type Options struct {
 	Version string
 	// Logger may be nil.
 	Logger *slog.Logger
+	// RequireSigned makes a set without a signature not good, for Good and Newest. Whose signature it is they do not say.
+	RequireSigned bool
 }
 
 // Catalog is the sets in a store. Its methods may be called from several goroutines at once.
@@ -35,11 +37,12 @@ type Catalog struct {
 	host    string
 	version string
 	log     *slog.Logger
+	signed  bool // is required
 }
 
 // New is the catalog of the sets in s, which stays the caller's to close.
 func New(s store.Store, o Options) *Catalog {
-	c := &Catalog{store: s, now: o.Now, host: o.Host, version: o.Version, log: o.Logger}
+	c := &Catalog{store: s, now: o.Now, host: o.Host, version: o.Version, log: o.Logger, signed: o.RequireSigned}
 	if c.now == nil {
 		c.now = time.Now
 	}

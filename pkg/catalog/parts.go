@@ -78,8 +78,15 @@ func (p Part) Good() (ok bool, why string) {
 // errNoManifest is a set of which nobody knows what it holds.
 var errNoManifest = errors.New("no manifest")
 
-// Good is Set.Good, and for a full set Whole.
+// Good is Set.Good, and for a full set Whole; without a signature that is required a set is not good.
 func (c *Catalog) Good(ctx context.Context, s Set) (ok bool, why string) {
+	if ok, why = c.judge(ctx, s); ok && c.signed && !s.Signed {
+		return false, "not signed, but a signature is required"
+	}
+	return ok, why
+}
+
+func (c *Catalog) judge(ctx context.Context, s Set) (ok bool, why string) {
 	if s.Kind != KindFull || s.Manifest == nil {
 		return s.Good()
 	}

@@ -49,7 +49,7 @@ func databaseKeys(d *Database, s site) []*key {
 			doc: `The database that is backed up and restored. When it is not set, the one named in database.url is taken; when it is, it wins over that one. As for psql, PGDATABASE gives way to a database named in a URL.`},
 		{name: "database.url", value: postgresURL(&d.URL, false), def: "postgres:///bmad_forge",
 			env: []variable{{name: "DATABASE_URL"}},
-			doc: `How to connect for backups: a URL such as postgres://forge_backup@db1:5432/bmad_forge?sslmode=verify-full, or keywords such as host=db1 user=forge_backup. Default: database.name through the local socket. The role must be able to read everything (member of pg_read_all_data); what it cannot see makes a set incomplete. Keep the password out of here, in password_file or ~/.pgpass; a configuration file that holds one must have mode 0600.`},
+			doc: `How to connect for backups: a URL such as postgres://bmad_forge_backup@db1:5432/bmad_forge?sslmode=verify-full, or keywords such as host=db1 user=bmad_forge_backup. Default: database.name through the local socket. The role must be able to read everything (member of pg_read_all_data); what it cannot see makes a set incomplete. Keep the password out of here, in password_file or ~/.pgpass; a configuration file that holds one must have mode 0600.`},
 		{name: "database.password_file", value: optionalPath(&d.PasswordFile, s.home), def: "", secret: true,
 			doc: `A file that holds nothing but the password for database.url, mode 0600. For when there is no ~/.pgpass, or systemd provides the file (LoadCredential=).`},
 		{name: "database.password_command", value: command(&d.PasswordCommand), def: "",

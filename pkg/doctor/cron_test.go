@@ -24,6 +24,8 @@ func TestCalls(t *testing.T) {
 		{"/usr/local/bin/forgectl backup db", "/usr/local/bin/forgectl"},
 		{"forgectl --config /etc/f.yaml -v backup db -o json --timeout=90m >/dev/null 2>&1", "forgectl"},
 		{"forgectl backup db --database shop", "forgectl database=shop"},
+		{"forgectl backup db --jobs 2 --fingerprint full", "forgectl"},
+		{"forgectl backup full --jobs 2 --database shop", "forgectl database=shop"},
 		{"FOO=1 PATH=/opt/bin forgectl backup db", "forgectl path=/opt/bin"},
 		{"cd /tmp && forgectl backup db || logger failed", "forgectl"},
 		{"true; forgectl backup db # nightly", "forgectl"},
@@ -48,6 +50,7 @@ func TestCalls(t *testing.T) {
 		{"echo forgectl backup db", ""},
 		{"true # forgectl backup db", ""},
 		{"forgectl backup db-old", ""},
+		{"forgectl backup media --checksum", ""},
 		{"forgectl backup list", ""},
 		{"forgectl backup verify db", ""},
 		{"logger 'forgectl backup db'", ""},
@@ -92,7 +95,7 @@ func TestSchedule(t *testing.T) {
 	t.Parallel()
 	type files map[string]string
 	line := "15 2 * * * me forgectl backup db\n"
-	const found, silent = "ok: bmad-forge:", "warning: nothing runs forgectl backup db | 15 2 * * * "
+	const found, silent = "ok: bmad-forge:", "warning: nothing runs forgectl backup db or backup full | 15 2 * * * "
 	for _, c := range []struct {
 		name  string
 		files files

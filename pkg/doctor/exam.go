@@ -104,10 +104,19 @@ func (x *exam) sealTo(ctx context.Context) ([]*seal.Key, error) {
 	return x.recipients.get(func() ([]*seal.Key, error) { return x.Recipients(ctx) })
 }
 
+// good is whether a set can be relied on, as the catalog judges it.
+func (x *exam) good(ctx context.Context, s catalog.Set) (ok bool, why string) {
+	c, err := x.catalog(ctx)
+	if err != nil {
+		return s.Good()
+	}
+	return c.Good(ctx, s)
+}
+
 // newestGood is the newest set that can be relied on; false when there is none.
-func newestGood(sets []catalog.Set) (catalog.Set, bool) {
+func (x *exam) newestGood(ctx context.Context, sets []catalog.Set) (catalog.Set, bool) {
 	for i := len(sets) - 1; i >= 0; i-- {
-		if good, _ := sets[i].Good(); good {
+		if good, _ := x.good(ctx, sets[i]); good {
 			return sets[i], true
 		}
 	}

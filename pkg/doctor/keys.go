@@ -160,7 +160,7 @@ func (s *secrets) file(path string, sealed []string) {
 func (x *exam) sealedTo(ctx context.Context) ([]string, error) {
 	sets, err := x.listed(ctx)
 	if err == nil {
-		if set, good := newestGood(sets); good {
+		if set, good := x.newestGood(ctx, sets); good {
 			return fingerprints(set), nil
 		}
 	}

@@ -49,7 +49,7 @@ func judgeRights(a pgdump.Access, missing *pgdump.RightsError) []Finding {
 		return all
 	}
 	if a.Server.Superuser {
-		remedy := []string{"CREATE ROLE forge_backup LOGIN;", "GRANT pg_read_all_data TO forge_backup;", "forgectl config show database.url"}
+		remedy := []string{"CREATE ROLE bmad_forge_backup LOGIN;", "GRANT pg_read_all_data TO bmad_forge_backup;", "forgectl config show database.url"}
 		return append(all, found(Info, remedy, "role %s is a superuser: it reads and changes everything, a backup needs less", a.Server.Role))
 	}
 	return append(all, found(OK, nil, "role %s %s", a.Server.Role, reads(a)))

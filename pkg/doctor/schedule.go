@@ -19,7 +19,7 @@ func checkSchedule(_ context.Context, x *exam) []Finding {
 		if len(unread) > 0 {
 			return unknown(fmt.Errorf("no line that runs forgectl backup db was found, but not all could be read: %w", unread[0]), "sudo forgectl doctor")
 		}
-		return []Finding{found(Warning, x.line(), "nothing runs forgectl backup db: neither a crontab nor a systemd timer")}
+		return []Finding{found(Warning, x.line(), "nothing runs forgectl backup db or backup full: neither a crontab nor a systemd timer")}
 	}
 	var all []Finding
 	for _, n := range nights {

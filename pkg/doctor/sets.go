@@ -24,7 +24,7 @@ func checkSets(ctx context.Context, x *exam) []Finding {
 	}
 	var all []Finding
 	for _, s := range slices.Backward(sets) {
-		good, why := s.Good()
+		good, why := x.good(ctx, s)
 		if !good {
 			all = append(all, found(Warning, x.badSet(s), "%s is not good: %s", s.Ref, why))
 			continue
@@ -97,7 +97,7 @@ func checkDrill(ctx context.Context, x *exam) []Finding {
 	if err != nil {
 		return unknown(errUnopened)
 	}
-	newest, good := newestGood(sets)
+	newest, good := x.newestGood(ctx, sets)
 	if !good {
 		return unknown(errNoSet)
 	}

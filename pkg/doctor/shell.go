@@ -95,7 +95,7 @@ func (s *splitter) endCommand() {
 	s.words = nil
 }
 
-// call is one call of "forgectl backup db" in a command line.
+// call is one call of "forgectl backup db", or "backup full", in a command line.
 type call struct {
 	program  string // as it is written
 	path     string // PATH that the line sets for it, with $PATH for what it was before; "": it does not
@@ -231,7 +231,7 @@ func (c call) searched(path string) string {
 	return strings.ReplaceAll(cmp.Or(c.path, "$PATH"), "$PATH", path)
 }
 
-// ours says whether the words are a backup of a database.
+// ours says whether the words are a backup of a database, by itself or with all the rest.
 func ours(words []string, at call) []call {
 	at.program = words[0]
 	var command []string
@@ -249,7 +249,8 @@ func ours(words []string, at call) []call {
 			at.database = value
 		}
 	}
-	if !slices.Equal(command, []string{"backup", "db"}) {
+	// Neither takes an argument: what follows are values of flags.
+	if len(command) < 2 || command[0] != "backup" || command[1] != "db" && command[1] != "full" {
 		return nil
 	}
 	return []call{at}

@@ -21,7 +21,7 @@ func checkSpace(ctx context.Context, x *exam) []Finding {
 	case setsErr != nil:
 		all = append(all, unknown(fmt.Errorf("how large the next set will be: %w", errUnopened))...)
 	default:
-		if _, good := newestGood(sets); !good && serverErr != nil {
+		if _, good := x.newestGood(ctx, sets); !good && serverErr != nil {
 			all = append(all, unknown(fmt.Errorf("how large the first set will be: %w", serverErr))...)
 			break
 		}
