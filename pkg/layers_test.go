@@ -87,11 +87,12 @@ var layers = map[string]int{
 	"service":                      domain,
 	"service/servicetest":          domain,
 
-	"backup":  operation,
-	"doctor":  operation,
-	"prune":   operation,
-	"restore": operation,
-	"verify":  operation,
+	"backup":    operation,
+	"doctor":    operation,
+	"inventory": operation,
+	"prune":     operation,
+	"restore":   operation,
+	"verify":    operation,
 
 	"config": edge,
 	"job":    edge,

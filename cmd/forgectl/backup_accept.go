@@ -10,6 +10,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -53,7 +54,7 @@ With -o json: {"set", "suspect", "reason", "good", "why", "frozen_by": []}, wher
 
 // acceptHint is what to do about a suspect set.
 func acceptHint(ref catalog.Ref) string {
-	name := shellWord(ref.String())
+	name := proc.ShellWord(ref.String())
 	return "look at it: forgectl backup show " + name + "; if it is right: forgectl backup accept " + name + " --reason TEXT"
 }
 

@@ -179,14 +179,3 @@ func (a *App) backedUp(ctx context.Context, run *job.Run, repo *repository, done
 		return cmp.Or(err, after.pruned(s.Out, shown.FreedBytes))
 	}}
 }
-
-func contents(f *catalog.Fingerprint) string {
-	if f == nil || f.Level == catalog.FingerprintNone {
-		return "rows were not counted"
-	}
-	text := fmt.Sprintf("%s rows in %s tables", ui.Count(f.Rows()), ui.Count(int64(f.TableCount())))
-	if f.Level == catalog.FingerprintFull {
-		text += ", hashed"
-	}
-	return text
-}

@@ -2,21 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/inventory"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
-
-type listOptions struct {
-	kind     string
-	database string
-}
 
 // listedOptions are those of the list alone.
 type listedOptions struct {
@@ -67,85 +58,9 @@ Without a good set "newest_good" is "" and "age_seconds" null.`,
 	return cmd
 }
 
-// listedSet is one set in the JSON of forgectl backup list.
-type listedSet struct {
-	Set        string       `json:"set"`
-	Kind       catalog.Kind `json:"kind"`
-	Database   string       `json:"database,omitempty"`
-	ID         catalog.ID   `json:"id"`
-	Path       string       `json:"path"`
-	Started    time.Time    `json:"started"`
-	AgeSeconds int64        `json:"age_seconds"`
-	Bytes      int64        `json:"bytes"`
-	RawBytes   int64        `json:"raw_bytes"`
-	Tables     int          `json:"tables"`
-	Rows       int64        `json:"rows"`
-	SealedTo   []string     `json:"sealed_to"`
-	Signed     bool         `json:"signed"`
-	Verified   *verifiedBy  `json:"verified"`
-	Pinned     bool         `json:"pinned"`
-	Suspect    bool         `json:"suspect"`
-	Incomplete []string     `json:"incomplete"`
-	Good       bool         `json:"good"`
-	Why        string       `json:"why,omitempty"`
-}
-
-type verifiedBy struct {
-	Level   string    `json:"level"`
-	Time    time.Time `json:"time"`
-	Host    string    `json:"host"`
-	Seconds float64   `json:"seconds"`
-}
-
-func (a *App) listedSet(repo *repository, s catalog.Set) listedSet {
-	l := listedSet{
-		Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
-		AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Pinned: s.Pinned(), Suspect: s.Suspect(), Signed: s.Signed, SealedTo: []string{}, Incomplete: []string{},
-	}
-	l.Path, _ = repo.Location(s.Ref)
-	if l.Good, l.Why = s.Good(); l.Good && !l.Signed && a.loaded.Verify.RequireSignature {
-		l.Good, l.Why = false, "not signed, but a signature is required"
-	}
-	if m := s.Manifest; m != nil {
-		l.RawBytes, l.Tables, l.Rows, l.SealedTo = m.RawBytes(), m.Fingerprint.TableCount(), m.Fingerprint.Rows(), m.Encryption.Names()
-		l.Incomplete = append(l.Incomplete, m.Incomplete...)
-	}
-	for _, level := range []string{catalog.LevelDrill, catalog.LevelDecode, catalog.LevelChecksum} {
-		if c := s.LastCheck(level); c != nil {
-			l.Verified = &verifiedBy{Level: c.Level, Time: c.Time, Host: c.Host, Seconds: c.Seconds()}
-			break
-		}
-	}
-	return l
-}
-
-// listSets reads the sets of a kind and a database, both optional, newest first.
-func listSets(ctx context.Context, repo *repository, kind catalog.Kind, database string) ([]catalog.Set, error) {
-	groups, err := repo.Groups(ctx, kind)
-	if err != nil {
-		return nil, err
-	}
-	var all []catalog.Set
-	for _, g := range groups {
-		if database != "" && g.Database != database {
-			continue
-		}
-		sets, err := repo.List(ctx, g)
-		if err != nil {
-			return nil, err
-		}
-		slices.Reverse(sets)
-		all = append(all, sets...)
-	}
-	return all, nil
-}
-
 func (a *App) listBackups(ctx context.Context, o listedOptions) error {
-	switch {
-	case o.kind != "" && !catalog.Kind(o.kind).Valid():
-		return a.misuse("--kind %s: want database, media, config or full", o.kind)
-	case o.kind != "" && o.kind != string(catalog.KindDatabase) && o.database != "":
-		return a.misuse("--kind %s and --database were given: which is it?", o.kind)
+	if err := a.checkListOptions(o.listOptions); err != nil {
+		return err
 	}
 	group, err := a.databaseGroup()
 	if err == nil {
@@ -154,122 +69,29 @@ func (a *App) listBackups(ctx context.Context, o listedOptions) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.database != "":
-		group.Database = o.database
-	case o.kind != "" && o.kind != string(catalog.KindDatabase):
-		group = catalog.Group{Kind: catalog.Kind(o.kind)}
-	}
 	repo, err := a.Repository(ctx)
 	if err != nil {
 		return err
 	}
-	sets, err := listSets(ctx, repo, catalog.Kind(o.kind), o.database)
+	listed, err := inventory.List(ctx, a.inventory(repo), o.of(), o.database)
 	if err != nil {
 		return err
 	}
-	shown, err := a.listedSets(ctx, repo, sets)
-	if err != nil {
-		return err
-	}
-	groups := listedGroups(shown, a.Now(), a.loaded.Recovery.RPO)
-	if len(shown) == 0 && a.Streams.ErrTTY {
+	if len(listed.Sets) == 0 && a.Streams.ErrTTY {
 		a.Streams.Message("", ui.LevelHint, "no such sets in "+repo.path+"; forgectl backup db makes one")
 	}
 	if o.maxAge.given {
-		err = a.checkAge(ctx, repo, group, o.maxAge, a.warn)
+		err = a.checkAge(ctx, repo, o.group(group), o.maxAge, a.warn)
 	}
-	return all(a.show(result{
-		JSON: listedBackups{shown, groups},
-		Text: func(s *ui.Streams) error {
-			if err := a.listTable(s, shown); err != nil {
-				return err
-			}
-			return groupsTable(s, groups)
-		},
-	}), err)
+	return all(a.show(result{JSON: listed, Text: func(s *ui.Streams) error {
+		if err := a.listTable(s, listed.Sets); err != nil {
+			return err
+		}
+		return groupsTable(s, listed.Groups)
+	}}), err)
 }
 
-// listedBackups is the JSON of forgectl backup list.
-type listedBackups struct {
-	Sets   []listedSet   `json:"sets"`
-	Groups []listedGroup `json:"groups"`
-}
-
-// listedSets looks at each set. A full set is good only with all that it refers to,
-// most of which has been listed already.
-func (a *App) listedSets(ctx context.Context, repo *repository, sets []catalog.Set) ([]listedSet, error) {
-	known := make(map[catalog.Ref]int, len(sets))
-	for i, s := range sets {
-		known[s.Ref] = i
-	}
-	get := func(ctx context.Context, ref catalog.Ref) (catalog.Set, error) {
-		if i, ok := known[ref]; ok {
-			return sets[i], nil
-		}
-		return repo.Get(ctx, ref)
-	}
-	shown := make([]listedSet, len(sets))
-	for i, s := range sets {
-		shown[i] = a.listedSet(repo, s)
-		if _, err := partsOf(ctx, get, s, &shown[i]); err != nil {
-			return nil, err
-		}
-	}
-	return shown, nil
-}
-
-func (a *App) listTable(s *ui.Streams, sets []listedSet) error {
-	t := s.Table(ui.Column{Title: "SET"}, ui.Column{Title: "AGE", Right: true}, ui.Column{Title: "SIZE", Right: true}, ui.Column{Title: "RATIO", Right: true},
-		ui.Column{Title: "ROWS", Right: true}, ui.Column{Title: "SEALED TO"}, ui.Column{Title: "VERIFIED"}, ui.Column{Title: "STATE"})
-	for _, l := range sets {
-		ratio, rows := "", ""
-		if l.Bytes > 0 && l.RawBytes >= l.Bytes {
-			ratio = fmt.Sprintf("%.1f", float64(l.RawBytes)/float64(l.Bytes))
-		}
-		if l.Tables > 0 {
-			rows = s.Number(l.Rows)
-		}
-		verified := s.Warn("never")
-		if v := l.Verified; v != nil {
-			verified = v.Level + " " + ago(a.Now().Sub(v.Time))
-		}
-		sealed := strings.Join(l.SealedTo, ", ")
-		switch {
-		case l.RawBytes == 0 && sealed == "":
-			sealed = "unknown" // there is no manifest to ask
-		case sealed == "":
-			sealed = "nobody"
-		}
-		t.Row(l.Set, ui.Age(time.Duration(l.AgeSeconds)*time.Second), ui.Bytes(l.Bytes), ratio, rows, sealed, verified, paintState(s, l))
-	}
-	return t.Flush()
-}
-
-// ago is how long something is past, in words.
-func ago(d time.Duration) string {
-	if age := ui.Age(d); age != "now" {
-		return age + " ago"
-	}
-	return "just now"
-}
-
-func paintState(s *ui.Streams, l listedSet) string {
-	state := s.Good("good")
-	switch {
-	case !l.Good:
-		state = s.Bad(l.Why)
-		if l.Suspect && !strings.HasPrefix(l.Why, catalog.CheckSuspect) {
-			state += ", " + s.Bad(catalog.CheckSuspect)
-		}
-	case len(l.Incomplete) > 0:
-		state = s.Warn("good, incomplete")
-	}
-	if l.Good && l.Signed {
-		state += ", signed"
-	}
-	if l.Pinned {
-		state += ", pinned"
-	}
-	return state
+// inventory is what the sets of the repository are judged by.
+func (a *App) inventory(repo *repository) inventory.Options {
+	return inventory.Options{Catalog: repo.Catalog, Promised: a.loaded.Recovery.RPO, Now: a.Now}
 }

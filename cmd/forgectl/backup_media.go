@@ -13,6 +13,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/media"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -152,7 +153,7 @@ func (a *App) backedUpMedia(ctx context.Context, run *job.Run, repo *repository,
 	shown.SignedBy, shown.Suspect, shown.Removed, shown.FreedBytes = after.SignedBy, after.Suspect, after.Removed, after.FreedBytes
 	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
 		_, err := fmt.Fprintf(s.Out, "%s  %s\ncopied: %s\n%s%s\n", s.Bold(ui.Printable(shown.Set)), shown.sharedMedia, shown.new(), unkeptMedia(done.Report.Unkept),
-			s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify "+shellWord(shown.Set)))
+			s.Faint(stageTimes(shown.Stages)+"; prove it: forgectl backup verify "+proc.ShellWord(shown.Set)))
 		return cmp.Or(err, after.pruned(s.Out, 0))
 	}}
 }
@@ -161,11 +162,11 @@ func (a *App) backedUpMedia(ctx context.Context, run *job.Run, repo *repository,
 func unkeptMedia(u media.Unkept) string {
 	var text string
 	if n := u.Owners; n.Count > 0 {
-		text = fmt.Sprintf("only in the index: the owner or group of %s, the first is %s; only root can set it\n", count(n.Count, "path", "paths"), media.Quote(n.First))
+		text = fmt.Sprintf("only in the index: the owner or group of %s, the first is %s; only root can set it\n", things(int(n.Count), "path"), media.Quote(n.First))
 	}
 	if n := u.Xattrs; n.Count > 0 {
 		text += fmt.Sprintf("only in the index: %s, the first of %s; not permitted, or not known to the file system of the repository\n",
-			count(n.Count, "extended attribute", "extended attributes"), media.Quote(n.First))
+			things(int(n.Count), "extended attribute"), media.Quote(n.First))
 	}
 	return text
 }

@@ -67,20 +67,13 @@ func mediaShares(done backup.MediaResult) sharedMedia {
 }
 
 func (s sharedMedia) String() string {
-	return fmt.Sprintf("%s, %s, in %s", count(s.Files, "file", "files"), ui.Bytes(s.Bytes), count(s.Directories, "directory", "directories"))
+	return fmt.Sprintf("%s, %s, in %s", things(int(s.Files), "file"), ui.Bytes(s.Bytes), things(int(s.Directories), "directory"))
 }
 
 func (s sharedMedia) new() string {
-	text := fmt.Sprintf("%s, %s", count(s.CopiedFiles, "file", "files"), ui.Bytes(s.CopiedBytes))
+	text := fmt.Sprintf("%s, %s", things(int(s.CopiedFiles), "file"), ui.Bytes(s.CopiedBytes))
 	if s.Previous != "" {
-		text += fmt.Sprintf("; shared with %s: %s", ui.Printable(s.Previous), count(s.LinkedFiles, "file", "files"))
+		text += fmt.Sprintf("; shared with %s: %s", ui.Printable(s.Previous), things(int(s.LinkedFiles), "file"))
 	}
 	return text
-}
-
-func count(n int64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return ui.Count(n) + " " + many
 }

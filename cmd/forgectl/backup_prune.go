@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,11 +58,8 @@ With -o json: {"sets": [{"set", "kind", "database", "id", "started", "age_second
 }
 
 func (a *App) pruneBackups(ctx context.Context, o pruneOptions) error {
-	switch {
-	case o.kind != "" && !catalog.Kind(o.kind).Valid():
-		return a.misuse("--kind %s: want database, media, config or full", o.kind)
-	case o.kind != "" && o.kind != string(catalog.KindDatabase) && o.database != "":
-		return a.misuse("--kind %s and --database were given: which is it?", o.kind)
+	if err := a.checkListOptions(o.listOptions); err != nil {
+		return err
 	}
 	repo, plan, err := a.planPrune(ctx, o.listOptions)
 	if err == nil && o.dryRun {
@@ -78,8 +74,8 @@ func (a *App) pruneBackups(ctx context.Context, o pruneOptions) error {
 		}
 	}
 	target := "all sets"
-	if o.kind+o.database != "" {
-		target = strings.Trim(o.kind+"/"+o.database, "/")
+	if narrowed := strings.Trim(o.kind.value+"/"+o.database, "/"); narrowed != "" {
+		target = narrowed
 	}
 	return a.operate(ctx, operation{
 		Spec: job.Spec{Operation: "backup prune", Target: target},
@@ -100,7 +96,7 @@ func (a *App) planPrune(ctx context.Context, o listOptions) (*repository, prune.
 	if err != nil {
 		return nil, prune.Plan{}, err
 	}
-	groups, err := repo.Groups(ctx, catalog.Kind(o.kind))
+	groups, err := repo.Groups(ctx, o.of())
 	if err != nil {
 		return nil, prune.Plan{}, err
 	}
@@ -121,72 +117,4 @@ func (a *App) planPrune(ctx context.Context, o listOptions) (*repository, prune.
 func (a *App) confirmPrune(ctx context.Context, plan prune.Plan, remove []catalog.Set) error {
 	table := func(s *ui.Streams) error { return pruneTable(s, a.prunedSets(plan, prune.Result{})) }
 	return a.confirmPlan(ctx, table, "Remove "+countSets(len(remove), totalBytes(remove))+" for good?", "prune")
-}
-
-// prunedSet is one set in the JSON of forgectl backup prune.
-type prunedSet struct {
-	Set        string       `json:"set"`
-	Kind       catalog.Kind `json:"kind"`
-	Database   string       `json:"database,omitempty"`
-	ID         catalog.ID   `json:"id"`
-	Started    time.Time    `json:"started"`
-	AgeSeconds int64        `json:"age_seconds"`
-	Bytes      int64        `json:"bytes"`
-	Keep       bool         `json:"keep"`
-	Why        []string     `json:"why"`
-	Removed    bool         `json:"removed"`
-}
-
-// prunedList is the JSON of forgectl backup prune.
-type prunedList struct {
-	Sets       []prunedSet `json:"sets"`
-	Removed    int         `json:"removed"`
-	FreedBytes int64       `json:"freed_bytes"`
-	DryRun     bool        `json:"dry_run"`
-}
-
-func (a *App) prunedSets(plan prune.Plan, done prune.Result) []prunedSet {
-	shown := []prunedSet{}
-	for _, d := range plan.Decisions {
-		for _, k := range done.Kept {
-			if k.Set.Ref == d.Set.Ref {
-				d = k
-			}
-		}
-		s := d.Set
-		shown = append(shown, prunedSet{
-			Set: s.Ref.String(), Kind: s.Kind, Database: s.Database, ID: s.ID, Started: s.Began(a.Now()), Bytes: s.Bytes,
-			AgeSeconds: int64(a.Now().Sub(s.Began(a.Now())).Seconds()), Keep: d.Keep, Why: d.Reasons,
-			Removed: slices.ContainsFunc(done.Removed, func(r catalog.Set) bool { return r.Ref == s.Ref }),
-		})
-	}
-	return shown
-}
-
-func (a *App) prunedResult(plan prune.Plan, done prune.Result, dryRun bool) result {
-	shown := prunedList{Sets: a.prunedSets(plan, done), Removed: len(done.Removed), FreedBytes: done.Bytes(), DryRun: dryRun}
-	remove := plan.Remove()
-	return result{JSON: shown, Text: func(s *ui.Streams) error {
-		if !dryRun {
-			_, err := fmt.Fprintf(s.Out, "%s removed, %d kept\n", countSets(shown.Removed, shown.FreedBytes), len(shown.Sets)-shown.Removed)
-			return err
-		}
-		if err := pruneTable(s, shown.Sets); err != nil || !s.OutTTY {
-			return err
-		}
-		_, err := fmt.Fprintf(s.Out, "%s would be removed: this is a dry run\n", countSets(len(remove), totalBytes(remove)))
-		return err
-	}}
-}
-
-func pruneTable(s *ui.Streams, sets []prunedSet) error {
-	t := s.Table(ui.Column{Title: "SET"}, ui.Column{Title: "AGE", Right: true}, ui.Column{Title: "SIZE", Right: true}, ui.Column{Title: "DECISION"}, ui.Column{Title: "WHY"})
-	for _, p := range sets {
-		decision := s.Good("keep")
-		if !p.Keep {
-			decision = s.Bad("remove")
-		}
-		t.Row(p.Set, ui.Age(time.Duration(p.AgeSeconds)*time.Second), ui.Bytes(p.Bytes), decision, strings.Join(p.Why, ", "))
-	}
-	return t.Flush()
 }

@@ -115,18 +115,3 @@ func (f aftermath) pruned(w io.Writer, freed int64) error {
 	_, err := fmt.Fprintf(w, "removed, as backup.keep says: %s: %s\n", countSets(len(f.Removed), freed), ui.Printable(strings.Join(f.Removed, ", ")))
 	return err
 }
-
-// sizes is "12.3 MiB (4.2 times smaller)".
-func sizes(bytes, raw int64) string {
-	if bytes <= 0 || raw < bytes { // most of it is not packed, such as a tree of files
-		return ui.Bytes(bytes)
-	}
-	return fmt.Sprintf("%s (%.1f times smaller)", ui.Bytes(bytes), float64(raw)/float64(bytes))
-}
-
-func sealedTo(names []string) string {
-	if len(names) == 0 {
-		return "not sealed"
-	}
-	return "sealed to " + ui.Printable(strings.Join(names, ", "))
-}

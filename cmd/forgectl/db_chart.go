@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bmad-forge/forgectl/pkg/inventory"
 	"github.com/bmad-forge/forgectl/pkg/postgres/insight"
 )
 
@@ -11,14 +12,14 @@ import (
 // that day between the smallest and the largest one; "" with less than two days.
 func sizeChart(history []insight.SizePoint, now time.Time) string {
 	const levels = "▁▂▃▄▅▆▇█"
-	var days [monthDays]int64
+	var days [inventory.MonthDays]int64
 	at := map[string]int{}
-	for i := range monthDays {
-		at[day(now.AddDate(0, 0, i-monthDays+1))] = i
+	for i := range inventory.MonthDays {
+		at[inventory.LocalDay(now.AddDate(0, 0, i-inventory.MonthDays+1))] = i
 	}
 	known := 0
 	for _, p := range history {
-		if i, ok := at[day(p.At)]; ok {
+		if i, ok := at[inventory.LocalDay(p.At)]; ok {
 			if days[i] == 0 {
 				known++
 			}

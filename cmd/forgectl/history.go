@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -150,15 +149,6 @@ func (a *App) showRun(ctx context.Context, id string) error {
 	}})
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
 // took is how long a run took, or has been going on.
 func (a *App) took(r job.Record) string {
 	switch {
@@ -168,14 +158,6 @@ func (a *App) took(r job.Record) string {
 		return ui.Duration(a.Now().Sub(r.Started).Truncate(time.Second))
 	}
 	return ""
-}
-
-// timestamp is a moment as ids spell it: in UTC.
-func timestamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 func firstMessage(r job.Record) string {

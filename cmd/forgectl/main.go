@@ -1,7 +1,7 @@
 // Command forgectl runs the maintenance of a BMAD Forge installation: each
 // procedure of the runbook is one command.
 //
-// The files main, root, app, operation, exit, help, logging and signal are the
+// The files main, root, app, frame, operation, exit, hint, finish, help, logging and signal are the
 // frame; wire opens what the configuration names; every other file is one leaf
 // command, or a family of small ones.
 package main

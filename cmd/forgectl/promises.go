@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
+	"github.com/bmad-forge/forgectl/pkg/inventory"
 	"github.com/bmad-forge/forgectl/pkg/recovery"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
@@ -80,7 +81,7 @@ func (a *App) checkAge(ctx context.Context, repo *repository, g catalog.Group, l
 	if err != nil {
 		return withCode(exitCritical, err)
 	}
-	age, err := a.ageOf(s)
+	age, err := inventory.Age(s, a.Now())
 	if err != nil {
 		return err
 	}

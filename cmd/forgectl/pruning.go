@@ -8,9 +8,9 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/prune"
 	"github.com/bmad-forge/forgectl/pkg/retention"
-	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 // pruning is what backup.keep says about groups. run may be nil as long as
@@ -52,7 +52,7 @@ func (a *App) planWarnings(plan prune.Plan, told catalog.Ref) []string {
 			command = "forgectl backup verify latest --drill"
 		}
 		if g.Database != a.loaded.Database.Name {
-			command += " --database " + shellWord(g.Database)
+			command += " --database " + proc.ShellWord(g.Database)
 		}
 		warnings = append(warnings, fmt.Sprintf("nothing of %s is removed: no newer good set has passed a %s, as backup.prune_requires wants it; run: %s", g, requires, command))
 	}
@@ -184,15 +184,3 @@ func setNames(sets []catalog.Set) []string {
 }
 
 func totalBytes(sets []catalog.Set) int64 { return prune.Result{Removed: sets}.Bytes() }
-
-// countSets is "3 sets, 1.2 GiB"; without bytes only the number.
-func countSets(n int, bytes int64) string {
-	text := fmt.Sprintf("%d sets", n)
-	if n == 1 {
-		text = "1 set"
-	}
-	if bytes > 0 {
-		text += ", " + ui.Bytes(bytes)
-	}
-	return text
-}

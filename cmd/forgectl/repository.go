@@ -14,6 +14,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/store/local"
 )
 
@@ -55,13 +56,13 @@ func repositoryError(path string, err error) error {
 	err = withCode(exitUnknown, fmt.Errorf("open repository %s: %w", path, plainPath(err)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return withHint(err, "is it mounted? if it is new: install -d -m 0700 %s", shellWord(path))
+		return withHint(err, "is it mounted? if it is new: install -d -m 0700 %s", proc.ShellWord(path))
 	case errors.Is(err, fs.ErrPermission):
 		return withHint(err, "run it as root or as the owner of the repository")
 	}
 	var emptied *catalog.EmptiedError
 	if errors.As(err, &emptied) {
-		return withHint(err, "is it mounted? if an empty one is meant: rm %s", shellWord(emptied.File))
+		return withHint(err, "is it mounted? if an empty one is meant: rm %s", proc.ShellWord(emptied.File))
 	}
 	return withHint(err, "forgectl config show repository")
 }

@@ -141,11 +141,3 @@ func keptTable(s *ui.Streams, kept []cutover.Kept, dropped map[string]bool) erro
 	}
 	return t.Flush()
 }
-
-// things is "1 set", "3 sets".
-func things(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%s %ss", ui.Count(int64(n)), thing)
-}

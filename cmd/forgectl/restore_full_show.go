@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
@@ -53,7 +54,7 @@ func fullRestoreError(err error, done restore.FullResult) error {
 	var other *restore.OtherDatabaseError
 	if errors.As(err, &other) {
 		err = withHint(unknown("%s is of the database %s, and database.name is %s", other.Set, other.Database, other.Live),
-			"restore its parts by themselves: forgectl backup show %s", shellWord(other.Set.String()))
+			"restore its parts by themselves: forgectl backup show %s", proc.ShellWord(other.Set.String()))
 	}
 	undo := undoFull(done)
 	if len(undo) == 0 {
@@ -76,7 +77,7 @@ func undoFull(done restore.FullResult) []string {
 		case catalog.KindMedia:
 			undo = append(undo, "forgectl restore undo --media")
 		case catalog.KindConfig:
-			undo = append(undo, "sh "+shellWord(filepath.Join(done.Config.Kept, restore.UndoName)))
+			undo = append(undo, "sh "+proc.ShellWord(filepath.Join(done.Config.Kept, restore.UndoName)))
 		}
 	}
 	return undo

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // latest is the word for the newest set of a group.
@@ -69,7 +70,7 @@ func (n setName) mustBe(kind catalog.Kind) error {
 	if n.group.Kind == catalog.KindBase {
 		return withHint(err, "forgectl backup list")
 	}
-	return withHint(err, "forgectl restore %s %s", restoreVerb(n.group.Kind), shellWord(n.String()))
+	return withHint(err, "forgectl restore %s %s", restoreVerb(n.group.Kind), proc.ShellWord(n.String()))
 }
 
 // restoreVerb is the subcommand of restore, and of backup, for a kind of sets.

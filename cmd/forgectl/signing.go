@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
@@ -85,29 +84,7 @@ func (r *repository) group() func(context.Context, catalog.Group) ([]catalog.Set
 	}
 }
 
-// shownSignature is what JSON says of a signature.
-type shownSignature struct {
-	State       provenance.State `json:"state"`
-	Fingerprint string           `json:"fingerprint,omitempty"`
-	Key         string           `json:"key,omitempty"`
-	UserID      string           `json:"user_id,omitempty"`
-	Time        time.Time        `json:"time,omitzero"`
-	Problem     string           `json:"problem,omitempty"`
-}
-
-// showSignature is nil for a set that has none and needs none.
-func showSignature(f provenance.Finding) *shownSignature {
-	if f.State == "" || f.State == provenance.None && f.Damage == nil {
-		return nil
-	}
-	shown := &shownSignature{State: f.State, Fingerprint: f.By.Fingerprint, Key: f.By.Key, UserID: f.By.UserID, Time: f.By.Time, Problem: f.Warning}
-	if f.Damage != nil {
-		shown.Problem = f.Damage.Error()
-	}
-	return shown
-}
-
-// signedBy says the same to people.
+// signedBy says by whom a set is signed, to people.
 func signedBy(out *ui.Streams, f provenance.Finding) string {
 	switch {
 	case f.Damage != nil:

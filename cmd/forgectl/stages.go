@@ -2,9 +2,7 @@ package main
 
 import (
 	"sync"
-	"time"
 
-	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
@@ -41,17 +39,3 @@ func (s *stages) done() {
 	s.line.Done()
 	s.line = nil
 }
-
-// stageTimes is how long each stage took, for people: "dump 3.2s, read back 1.1s".
-func stageTimes(list []catalog.Stage) string {
-	text := ""
-	for i, stage := range list {
-		if i > 0 {
-			text += ", "
-		}
-		text += stage.Name + " " + seconds(stage.Seconds)
-	}
-	return text
-}
-
-func seconds(s float64) string { return ui.Duration(time.Duration(s * float64(time.Second))) }

@@ -80,21 +80,22 @@ var errNoManifest = errors.New("no manifest")
 
 // Good is Set.Good, and for a full set Whole; without a signature that is required a set is not good.
 func (c *Catalog) Good(ctx context.Context, s Set) (ok bool, why string) {
-	if ok, why = c.judge(ctx, s); ok && c.signed && !s.Signed {
-		return false, "not signed, but a signature is required"
-	}
-	return ok, why
-}
-
-func (c *Catalog) judge(ctx context.Context, s Set) (ok bool, why string) {
 	if s.Kind != KindFull || s.Manifest == nil {
-		return s.Good()
+		return c.Judge(s, nil)
 	}
 	parts, err := Parts(ctx, s, c.Get)
 	if err != nil {
 		return false, err.Error()
 	}
-	return Whole(s, parts)
+	return c.Judge(s, parts)
+}
+
+// Judge is Good for a set whose parts are known; only full sets have some.
+func (c *Catalog) Judge(s Set, parts []Part) (ok bool, why string) {
+	if ok, why = Whole(s, parts); ok && c.signed && !s.Signed {
+		return false, "not signed, but a signature is required"
+	}
+	return ok, why
 }
 
 // Whole reports whether a full set can be relied on: it is good, and so is every part. If not, why is a short reason.

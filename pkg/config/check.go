@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +45,7 @@ func (p *problems) warn(key, hint, format string, args ...any) {
 
 func (l *Loaded) checkDirectories(p *problems) {
 	if err := usable(l.Repository); errors.Is(err, fs.ErrNotExist) {
-		p.fail("repository", "install -d -m 0700 "+shellQuote(l.Repository), "%s does not exist", l.Repository)
+		p.fail("repository", "install -d -m 0700 "+proc.ShellWord(l.Repository), "%s does not exist", l.Repository)
 	} else if err != nil {
 		p.fail("repository", "", "%s: %s", l.Repository, cause(err))
 	}
@@ -131,7 +132,7 @@ func (l *Loaded) checkFiles(p *problems) {
 		}
 	}
 	if info, err := os.Stat(l.File); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o020 != 0 {
-		p.warn("", "chmod g-w "+shellQuote(l.File), "a group may write %s, and with it choose commands that forgectl runs", l.File)
+		p.warn("", "chmod g-w "+proc.ShellWord(l.File), "a group may write %s, and with it choose commands that forgectl runs", l.File)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"io/fs"
 	"strings"
 )
@@ -45,15 +46,5 @@ type PermissionError struct {
 
 func (e *PermissionError) Error() string {
 	return fmt.Sprintf("%s holds a secret, but its mode %04o gives rights to others than its owner: run chmod 600 %s",
-		e.Path, e.Mode.Perm(), shellQuote(e.Path))
-}
-
-// shellQuote makes a path that can be pasted into a shell.
-func shellQuote(s string) string {
-	for _, r := range s {
-		if !strings.ContainsRune("/._-+,:@%=", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-		}
-	}
-	return s
+		e.Path, e.Mode.Perm(), proc.ShellWord(e.Path))
 }

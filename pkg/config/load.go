@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"golang.org/x/sys/unix"
 )
 
@@ -139,7 +140,7 @@ func readConfigFile(o Options, env map[string]setting, defaultPath string) (stri
 		return "", nil, &Error{File: path, Msg: msg, Err: err}
 	}
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
-		return "", nil, &Error{File: path, Msg: "everybody may write this file, and with it choose commands that forgectl runs: run chmod o-w " + shellQuote(path)}
+		return "", nil, &Error{File: path, Msg: "everybody may write this file, and with it choose commands that forgectl runs: run chmod o-w " + proc.ShellWord(path)}
 	}
 	return path, data, nil
 }

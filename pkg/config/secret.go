@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"io/fs"
 	"os"
 	"regexp"
@@ -101,7 +102,7 @@ func readEnvironmentFile(path string, k *key) (map[string]setting, *Error) {
 		// A group may read it: root owns such files, and the application's group is how its user gets at them.
 		if err := private(path, info, 0o007); err != nil && a.value != "" && (secretVariable.MatchString(a.name) || len(secretsIn(a.value)) > 0) {
 			return nil, &Error{File: path, Line: a.line, Source: a.name + "=" + masked,
-				Msg: fmt.Sprintf("the file holds a secret and everybody may read it (mode %04o): run chmod o= %s", info.Mode().Perm(), shellQuote(path)), Err: err}
+				Msg: fmt.Sprintf("the file holds a secret and everybody may read it (mode %04o): run chmod o= %s", info.Mode().Perm(), proc.ShellWord(path)), Err: err}
 		}
 	}
 	return env, nil

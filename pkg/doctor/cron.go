@@ -92,9 +92,9 @@ func (c Cron) daily() []night {
 			switch name := filepath.Base(file); {
 			case i > 0 || err != nil:
 			case !cronName.MatchString(name):
-				n.ignored = []Finding{found(Critical, []string{"mv " + quote(file) + " " + quote(filepath.Join(filepath.Dir(file), strings.ReplaceAll(name, ".", "-")))}, "run-parts ignores %s: its name may only have letters, digits, _ and -", file)}
+				n.ignored = []Finding{found(Critical, []string{"mv " + proc.ShellWord(file) + " " + proc.ShellWord(filepath.Join(filepath.Dir(file), strings.ReplaceAll(name, ".", "-")))}, "run-parts ignores %s: its name may only have letters, digits, _ and -", file)}
 			case info.Mode()&0o111 == 0:
-				n.ignored = []Finding{found(Critical, []string{"chmod 0755 " + quote(file)}, "run-parts ignores %s: it cannot be executed", file)}
+				n.ignored = []Finding{found(Critical, []string{"chmod 0755 " + proc.ShellWord(file)}, "run-parts ignores %s: it cannot be executed", file)}
 			}
 			all = append(all, n)
 		}
@@ -191,20 +191,20 @@ func (c Cron) rules(file, text string) []Finding {
 	}
 	if name != "crontab" && !cronName.MatchString(name) {
 		better := regexp.MustCompile(`[^A-Za-z0-9_-]+`).ReplaceAllString(name, "-")
-		ignored(fmt.Sprintf("mv %s %s", quote(file), quote(filepath.Join(dir, strings.Trim(better, "-")))), "its name may only have letters, digits, _ and -")
+		ignored(fmt.Sprintf("mv %s %s", proc.ShellWord(file), proc.ShellWord(filepath.Join(dir, strings.Trim(better, "-")))), "its name may only have letters, digits, _ and -")
 	}
 	if !strings.HasSuffix(text, "\n") {
-		ignored("echo >> "+quote(file), "its last line has no end")
+		ignored("echo >> "+proc.ShellWord(file), "its last line has no end")
 	}
 	info, err := os.Stat(file)
 	if err != nil {
 		return append(all, unknown(err)...)
 	}
 	if int(owner(info)) != c.Owner {
-		ignored("chown root:root "+quote(file), "it does not belong to root")
+		ignored("chown root:root "+proc.ShellWord(file), "it does not belong to root")
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		ignored("chmod 0644 "+quote(file), "others than its owner may write it")
+		ignored("chmod 0644 "+proc.ShellWord(file), "others than its owner may write it")
 	}
 	return all
 }
@@ -261,7 +261,7 @@ func (c Cron) timer(dirs []string, file, unit string) []night {
 
 // disabled is about a timer that nothing starts.
 func disabled(file string) Finding {
-	return found(Critical, []string{"systemctl enable --now " + quote(filepath.Base(file))}, "systemd ignores %s: it is not enabled", file)
+	return found(Critical, []string{"systemctl enable --now " + proc.ShellWord(filepath.Base(file))}, "systemd ignores %s: it is not enabled", file)
 }
 
 // settings are the values of a name in a unit file.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/atomicfile"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // place is one of the directories that forgectl has to itself.
@@ -58,7 +59,7 @@ func (p place) check() []Finding {
 		return []Finding{found(Critical, []string{"forgectl config show " + p.setting}, "%s is no directory", p.path)}
 	}
 	if err := unix.Access(p.path, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
-		return []Finding{found(Critical, []string{"ls -ld " + quote(p.path), "id"}, "%s cannot be used by this user: %v", p.path, err)}
+		return []Finding{found(Critical, []string{"ls -ld " + proc.ShellWord(p.path), "id"}, "%s cannot be used by this user: %v", p.path, err)}
 	}
 	s, err := p.survey(info)
 	if err != nil {
@@ -66,7 +67,7 @@ func (p place) check() []Finding {
 	}
 	var all []Finding
 	if n := len(s.open); n == 1 && s.open[0] == "." {
-		f := found(Warning, []string{"chmod 0700 " + quote(p.path)}, "others may look into %s", p.path)
+		f := found(Warning, []string{"chmod 0700 " + proc.ShellWord(p.path)}, "others may look into %s", p.path)
 		f.Fix = p.tightening("take the rights of others from "+p.path, s.open)
 		all = append(all, f)
 	} else if n > 0 {
@@ -75,7 +76,7 @@ func (p place) check() []Finding {
 		all = append(all, f)
 	}
 	if len(s.foreign) > 0 {
-		remedy := []string{fmt.Sprintf("sudo chown -R --reference=%s %s", quote(p.path), quote(filepath.Join(p.path, s.foreign[0])))}
+		remedy := []string{fmt.Sprintf("sudo chown -R --reference=%s %s", proc.ShellWord(p.path), proc.ShellWord(filepath.Join(p.path, s.foreign[0])))}
 		all = append(all, found(Warning, remedy, "%s belongs to %s, but not %s in it, first %s: root and that user cannot take turns",
 			p.path, userName(s.owner), count(len(s.foreign), "name"), filepath.Join(p.path, s.foreign[0])))
 	}
@@ -88,7 +89,7 @@ func (p place) check() []Finding {
 // absent: a repository that is not there is more likely not mounted than new;
 // the others are made when they are needed.
 func (p place) absent() Finding {
-	remedy := []string{"install -d -m 0700 " + quote(p.path)}
+	remedy := []string{"install -d -m 0700 " + proc.ShellWord(p.path)}
 	f := found(p.missing, remedy, "%s %s is not there yet", p.setting, p.path)
 	if p.missing == Critical {
 		f.Message = fmt.Sprintf("%s %s does not exist: is it mounted?", p.setting, p.path)

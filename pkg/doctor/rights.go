@@ -10,6 +10,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/cutover"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 )
 
 // checkRights asks what the backup role may read, now and of what is made later.
@@ -169,7 +170,7 @@ func checkKept(ctx context.Context, x *exam) []Finding {
 		}
 		remedy := "forgectl restore drop-old"
 		if k.Origin.Of != x.Database {
-			remedy += " --database " + quote(k.Origin.Of)
+			remedy += " --database " + proc.ShellWord(k.Origin.Of)
 		}
 		all = append(all, found(Info, []string{remedy}, "a restore keeps database %s, %s", k.Name, bytes))
 	}

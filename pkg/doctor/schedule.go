@@ -45,11 +45,11 @@ func (x *exam) line() []string {
 func (x *exam) judgeNight(n night) []Finding {
 	who, err := x.Cron.User(n.user)
 	if err != nil {
-		return []Finding{found(Critical, []string{"getent passwd " + quote(n.user)}, "%s runs the backup as %s: there is no such user", n.where, n.user)}
+		return []Finding{found(Critical, []string{"getent passwd " + proc.ShellWord(n.user)}, "%s runs the backup as %s: there is no such user", n.where, n.user)}
 	}
 	var all []Finding
 	if !reachable(n, who) {
-		remedy := []string{fmt.Sprintf("sed -i '1i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' %s", quote(n.file))}
+		remedy := []string{fmt.Sprintf("sed -i '1i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' %s", proc.ShellWord(n.file))}
 		text := fmt.Sprintf("%s will not find forgectl: it looks in %s", n.where, n.path)
 		if strings.Contains(n.program, "/") {
 			remedy, text = []string{"command -v forgectl"}, fmt.Sprintf("%s will not find %s, or %s may not run it", n.where, n.program, n.user)
@@ -60,12 +60,12 @@ func (x *exam) judgeNight(n night) []Finding {
 		return all // may do everything, and leaves to the owner of the repository what is his
 	}
 	if info, err := os.Stat(x.Repository); err == nil && owner(info) != who.UID {
-		all = append(all, found(Critical, []string{fmt.Sprintf("chown -R %s: %s", n.user, quote(x.Repository))},
+		all = append(all, found(Critical, []string{fmt.Sprintf("chown -R %s: %s", n.user, proc.ShellWord(x.Repository))},
 			"%s runs the backup as %s, but %s belongs to %s", n.where, n.user, x.Repository, userName(owner(info))))
 	}
 	if x.ConfigFile != "" {
 		if readable, err := may(x.ConfigFile, who, 4); err == nil && !readable {
-			remedy := []string{fmt.Sprintf("chgrp %d %s", who.GID, quote(x.ConfigFile)), "chmod 0640 " + quote(x.ConfigFile)}
+			remedy := []string{fmt.Sprintf("chgrp %d %s", who.GID, proc.ShellWord(x.ConfigFile)), "chmod 0640 " + proc.ShellWord(x.ConfigFile)}
 			all = append(all, found(Critical, remedy, "%s runs the backup as %s, who may not read %s", n.where, n.user, x.ConfigFile))
 		}
 	}

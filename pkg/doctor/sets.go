@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/recovery"
 )
 
@@ -36,7 +37,7 @@ func checkSets(ctx context.Context, x *exam) []Finding {
 
 // badSet is what to do about a set that is not good.
 func (x *exam) badSet(s catalog.Set) []string {
-	name := quote(s.Ref.String())
+	name := proc.ShellWord(s.Ref.String())
 	if s.Suspect() {
 		return []string{"forgectl backup show " + name, "forgectl backup accept " + name + " --reason TEXT   # if it is right"}
 	}
@@ -80,7 +81,7 @@ func (x *exam) judgeAge(s catalog.Set) Finding {
 // judgeTime holds what a drill took against what was promised.
 func (x *exam) judgeTime(s catalog.Set, drill *catalog.Check) []Finding {
 	took := recovery.Time(drill.Stages)
-	remedy := []string{"forgectl config show recovery", "forgectl backup show " + quote(s.Ref.String())}
+	remedy := []string{"forgectl config show recovery", "forgectl backup show " + proc.ShellWord(s.Ref.String())}
 	switch recovery.Judge(took, x.RTO) {
 	case recovery.Broken:
 		return []Finding{found(Critical, remedy, "a restore of %s would take %s by its drill, and recovery.rto promises %s; the set itself is good", s.Ref, recovery.Format(took.Round(time.Second)), recovery.Format(x.RTO))}

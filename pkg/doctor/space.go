@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
@@ -59,7 +60,7 @@ func (x *exam) room(worst Level, what, dir string, need int64, remedy ...string)
 	if err != nil {
 		return unknown(err)[0]
 	}
-	remedy = append([]string{"df -h " + quote(dir)}, remedy...)
+	remedy = append([]string{"df -h " + proc.ShellWord(dir)}, remedy...)
 	text := fmt.Sprintf("%s needs about %s, %s has %s free", what, size(need), dir, size(free))
 	switch {
 	case free < need:

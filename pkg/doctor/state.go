@@ -15,6 +15,7 @@ import (
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/restore"
 )
 
@@ -31,7 +32,7 @@ func checkIntents(ctx context.Context, x *exam) []Finding {
 		if in.Kind == restore.IntentMedia {
 			resume += " --media"
 		} else if in.Live != x.Database {
-			resume += " --database " + quote(in.Live)
+			resume += " --database " + proc.ShellWord(in.Live)
 		}
 		all = append(all, found(Critical, []string{resume}, "the %s of %s that began %s (pid %d on %s) has not ended: it was %s",
 			in.Action, in.Live, in.Started.UTC().Format(time.RFC3339), in.PID, in.Host, in.Stage))
@@ -40,7 +41,7 @@ func checkIntents(ctx context.Context, x *exam) []Finding {
 	case errors.Is(err, fs.ErrPermission):
 		return append(all, unknown(err, "sudo forgectl doctor")...)
 	case err != nil: // one that cannot be read must not be overlooked
-		return append(all, found(Critical, []string{"ls -l " + quote(x.Intents.Dir), "forgectl restore resume"}, "%v", err))
+		return append(all, found(Critical, []string{"ls -l " + proc.ShellWord(x.Intents.Dir), "forgectl restore resume"}, "%v", err))
 	case len(all) == 0:
 		return ok("no restore is unfinished")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/service"
 )
 
@@ -63,7 +64,7 @@ func listing(m service.Manager) []string {
 
 func status(m service.Manager, unit string) []string {
 	if m.Name() == service.Systemd {
-		return []string{"systemctl status " + quote(unit)}
+		return []string{"systemctl status " + proc.ShellWord(unit)}
 	}
-	return []string{"supervisorctl status " + quote(unit)}
+	return []string{"supervisorctl status " + proc.ShellWord(unit)}
 }

@@ -8,28 +8,12 @@ import (
 	"slices"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/inventory"
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/postgres/pgdump"
 	"github.com/bmad-forge/forgectl/pkg/ui"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
-
-// verifiedSet is one set in the JSON of forgectl backup verify.
-type verifiedSet struct {
-	Set      string          `json:"set"`
-	Level    string          `json:"level"`
-	OK       bool            `json:"ok"`
-	Problems []string        `json:"problems"`
-	Warnings []string        `json:"warnings"`
-	Stages   []catalog.Stage `json:"stages"`
-	Seconds  float64         `json:"seconds"`
-	Recovery *recoveryTime   `json:"recovery,omitempty"`
-
-	Signature *shownSignature `json:"signature"`
-	Files     *foundFiles     `json:"files,omitempty"`
-
-	compared string
-}
 
 // verifySets examines one set after the other, full sets first: with each goes all
 // that it refers to, which then is done. What one lacks does not keep it from the
@@ -87,7 +71,7 @@ func (r *verifications) add(v verify.Verdict) {
 	one := verifiedSet{
 		Set: s.Ref.String(), Level: v.Level, OK: v.OK, Problems: []string{}, Warnings: append([]string{}, v.Warnings...),
 		Stages: append([]catalog.Stage{}, v.Stages...), Seconds: v.Seconds(),
-		Signature: showSignature(v.Signature),
+		Signature: inventory.SignatureOf(v.Signature),
 	}
 	if v.OK && s.Kind == catalog.KindMedia {
 		one.compared = things(int(v.Hashed), "file") + ", " + ui.Bytes(v.HashedBytes) + " read"
@@ -123,20 +107,6 @@ func (r *verifications) add(v verify.Verdict) {
 	r.shown = append(r.shown, one)
 }
 
-// foundFiles is what a drill of a full set found of the files that the database
-// names, in JSON.
-type foundFiles struct {
-	Named        int64    `json:"named"`
-	Missing      int64    `json:"missing"`
-	MissingNames []string `json:"missing_names"`
-	Orphans      int64    `json:"orphans"`
-}
-
-// String is "12 of 12 named files there, 3 that nobody names".
-func (f *foundFiles) String() string {
-	return fmt.Sprintf("%s of %s named files are there; named by nobody: %s", ui.Count(f.Named-f.Missing), ui.Count(f.Named), ui.Count(f.Orphans))
-}
-
 // suited are the options for one set among several of all kinds: what is only for
 // files, or only for databases, does not keep the others from being looked at.
 func suited(o verify.Options, s catalog.Set, several bool) verify.Options {
@@ -147,14 +117,6 @@ func suited(o verify.Options, s catalog.Set, several bool) verify.Options {
 		o.Sample = 0
 	}
 	return o
-}
-
-// compared is what a drill has compared.
-func compared(f *catalog.Fingerprint) string {
-	if f == nil || f.Level == catalog.FingerprintNone {
-		return "nothing to compare with"
-	}
-	return contents(f) + ", compared"
 }
 
 // verifyError names the set, once. What the drill host lacks says nothing about
@@ -170,30 +132,4 @@ func verifyError(s catalog.Set, err error) error {
 		return withHint(withCode(exitUnknown, named), "install it on this host, or drill on one that has it")
 	}
 	return named
-}
-
-func verifiedResult(shown []verifiedSet) result {
-	return result{
-		JSON: map[string][]verifiedSet{"verified": append([]verifiedSet{}, shown...)},
-		Text: func(s *ui.Streams) error {
-			t := s.Table(ui.Column{Title: "SET"}, ui.Column{Title: "LEVEL"}, ui.Column{Title: "VERDICT"}, ui.Column{Title: "TOOK", Right: true}, ui.Column{Title: "DETAILS"})
-			for _, v := range shown {
-				verdict, details := s.Good("ok"), stageTimes(v.Stages)
-				if v.compared != "" {
-					details = v.compared + "; " + details
-				}
-				if v.Files != nil {
-					details = v.Files.String() + "; " + details
-				}
-				if v.Recovery != nil {
-					details = v.Recovery.String() + "; " + details
-				}
-				if !v.OK {
-					verdict, details = s.Bad("damaged"), v.Problems[0]
-				}
-				t.Row(v.Set, v.Level, verdict, seconds(v.Seconds), details)
-			}
-			return t.Flush()
-		},
-	}
 }

@@ -1,0 +1,32 @@
+package inventory
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/recovery"
+)
+
+// Ahead is how far the clocks of two hosts may be apart before a set counts as one from the future.
+const Ahead = 10 * time.Minute
+
+// FutureError is a set whose time is yet to come.
+type FutureError struct {
+	Ref catalog.Ref
+	By  time.Duration
+}
+
+func (e *FutureError) Error() string {
+	return fmt.Sprintf("%s is from the future, by %s: this clock was ahead when it was made, or is behind now", e.Ref, recovery.Format(e.By.Round(time.Minute)))
+}
+
+// Age is how old a set is. One from the future would stay young until that has come, however long there was no other:
+// that is a *FutureError.
+func Age(s catalog.Set, now time.Time) (time.Duration, error) {
+	age := now.Sub(s.Began(now))
+	if age < -Ahead {
+		return 0, &FutureError{s.Ref, -age}
+	}
+	return max(age, 0), nil
+}
