@@ -82,7 +82,7 @@ func contents(f *catalog.Fingerprint) string {
 	if f == nil || f.Level == catalog.FingerprintNone {
 		return "rows were not counted"
 	}
-	text := fmt.Sprintf("%s rows in %s tables", ui.Count(f.Rows()), ui.Count(int64(f.TableCount())))
+	text := things(int(f.Rows()), "row") + " in " + things(f.TableCount(), "table")
 	if f.Level == catalog.FingerprintFull {
 		text += ", hashed"
 	}
