@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/job"
-	"github.com/bmad-forge/forgectl/pkg/lock"
-	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 func newBackupFullCmd(app *App) *cobra.Command {
@@ -77,17 +73,6 @@ func (a *App) fullParts(database catalog.Group) []fullPart {
 		parts[2].without = "no configuration files: config_files.paths is empty"
 	}
 	return parts
-}
-
-// backedUpFull is the JSON of forgectl backup full.
-type backedUpFull struct {
-	Set        string   `json:"set"`
-	Path       string   `json:"path"`
-	Parts      []any    `json:"parts"`
-	Without    []string `json:"without"`
-	Release    string   `json:"release"`
-	Removed    []string `json:"removed"`
-	FreedBytes int64    `json:"freed_bytes"`
 }
 
 func (a *App) backupFull(ctx context.Context) error {
@@ -154,56 +139,4 @@ func fullError(err error) error {
 	}
 	worst := codeOf(all(failed.Errs...), true)
 	return all(append(failed.Errs, withHint(withCode(worst, failed), "mend that, then run it again: forgectl backup full"))...)
-}
-
-func (a *App) backedUpFull(ctx context.Context, run *job.Run, repo *repository, shown backedUpFull, texts []result, done backup.Result) result {
-	m := done.Set.Manifest
-	shown.Set, shown.Release = done.Set.Ref.String(), strings.TrimSpace(m.Source.ReleaseDir+" "+m.Source.GitRevision)
-	shown.Path, _ = repo.Location(done.Set.Ref)
-	run.Fact("set", shown.Set)
-	run.Fact("parts", m.References)
-	for _, removed := range done.Removed {
-		run.Log.Info("removed what a dead run left", "set", removed)
-	}
-	for _, w := range done.Warnings {
-		run.Warn(shown.Set + ": " + w)
-	}
-	pruned := a.pruneWithParts(ctx, run, repo, done.Set)
-	shown.Removed, shown.FreedBytes = setNames(pruned.Removed), pruned.Bytes()
-	return result{Set: done.Set, JSON: shown, Text: func(s *ui.Streams) error {
-		for _, t := range texts {
-			if err := t.Text(s); err != nil {
-				return err
-			}
-		}
-		text := s.Bold(ui.Printable(shown.Set)) + "  is one recovery point of " + ui.Printable(strings.Join(m.References, ", ")) + "\n"
-		for _, w := range shown.Without {
-			text += ui.Printable(w) + "\n"
-		}
-		_, err := fmt.Fprint(s.Out, text+s.Faint("prove it: forgectl backup verify full/latest --drill")+"\n")
-		return err
-	}}
-}
-
-// holdTries is how often, and holdPause how long apart, a lock is asked for that a
-// prune holds while it removes a set. Elsewhere nobody waits for a lock; but here
-// the work of hours would be lost to one moment.
-const (
-	holdTries = 60
-	holdPause = 500 * time.Millisecond
-)
-
-// hold shares the locks of groups whose sets are going to be referred to.
-func (r *repository) hold(ctx context.Context, groups ...catalog.Group) (release func(), err error) {
-	for try := 1; ; try++ {
-		release, err = r.use("backup full", groups...)
-		if !errors.Is(err, lock.ErrHeld) || try == holdTries {
-			return release, err
-		}
-		select {
-		case <-time.After(holdPause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }

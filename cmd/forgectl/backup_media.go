@@ -57,8 +57,8 @@ suspect, and with backup.prune: auto old sets are removed, both as for forgectl 
 
 With -o json: {"set", "path", "previous", "files", "directories", "links", "bytes",
 "linked_files", "copied_files", "copied_bytes", "excluded", "vanished", "owners_not_set",
-"attributes_not_set", "signed_by", "incomplete", "suspect", "stages": [{"name", "seconds"}],
-"removed": [], "freed_bytes"},
+"attributes_not_set", "signed_by", "incomplete", "suspect", "stages": [{"name",
+"seconds"}], "removed": [], "freed_bytes"},
 where "previous" is the set whose files it shares or "", and "suspect" the reason or "";
 with --dry-run only what stands from "previous" to "excluded".`,
 		Example: `  forgectl backup media

@@ -18,7 +18,8 @@ func (c *choice) Type() string   { return strings.Join(c.of, "|") }
 
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.of, s) {
-		return fmt.Errorf("want %s", strings.Join(c.of, " or "))
+		last := len(c.of) - 1
+		return fmt.Errorf("want %s or %s", strings.Join(c.of[:last], ", "), c.of[last])
 	}
 	c.value, c.given = s, true
 	return nil

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
@@ -25,27 +23,18 @@ func TestConfigFilesOfOthers(t *testing.T) {
 	}
 	place := openPlace(t)
 	program := copyOfTest(t, place)
-	for _, dir := range []string{"repository", "state", "his"} {
-		if err := errors.Join(os.Mkdir(filepath.Join(place, dir), 0o700), os.Chown(filepath.Join(place, dir), int(user.UID), int(user.GID))); err != nil {
-			t.Fatal(err)
-		}
-	}
+	directoriesOf(t, user, place, "repository", "state", "his")
 	etc := filepath.Join(place, "etc")
 	if err := errors.Join(os.Mkdir(etc, 0o755), os.WriteFile(etc+"/open", []byte("A=1\n"), 0o644), os.WriteFile(etc+"/closed", []byte("B=1\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	forgectl := func(code int, wanted string, args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Dir = "/"
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + place, "GORACE=atexit_sleep_ms=0", "FORGECTL_CONFIG=",
+		out, got := runAs(t, user, program, []string{
 			"FORGECTL_REPOSITORY=" + filepath.Join(place, "repository"), "FORGECTL_STATE_DIR=" + filepath.Join(place, "state"),
 			"FORGECTL_CONFIG_FILES_PATHS=" + etc, "FORGECTL_CONFIG_FILES_ALLOW_PLAINTEXT=true",
-		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user.UID, Gid: user.GID}}
-		out, _ := cmd.CombinedOutput()
-		if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), wanted) {
+		}, args...)
+		if got != code || !strings.Contains(out, wanted) {
 			t.Fatalf("%v: exit code %d, want %d and %q\n%s", args, got, code, wanted, out)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/config"
 	"github.com/bmad-forge/forgectl/pkg/doctor"
+	"github.com/bmad-forge/forgectl/pkg/health"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/service"
 )
@@ -45,7 +46,10 @@ func (a *App) doctorOptions(cron doctor.Cron) (doctor.Options, error) {
 			s := cfg.Service
 			return service.New(service.Options{Manager: s.Manager, Runner: a.Proc(), Start: s.Start, Stop: s.Stop, Restart: s.Restart})
 		},
-		Units:  cfg.Service.Units,
+		Units: cfg.Service.Units,
+		Health: func(ctx context.Context) (health.Report, error) {
+			return health.Check(ctx, health.Options{URL: cfg.Health.URL, Timeout: cfg.Health.Timeout})
+		},
 		Finder: a.Finder(), Runner: a.Proc(), Cron: cron,
 		Config: configFindings(cfg),
 		User:   userName(), Now: a.Now,

@@ -31,33 +31,18 @@ func TestUsersTakeTurns(t *testing.T) {
 	server := scratchtest.Server(t)
 	place := openPlace(t)
 	program := copyOfTest(t, place)
-	for _, dir := range []string{"repository", "owner"} {
-		if err := os.Mkdir(filepath.Join(place, dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chown(filepath.Join(place, dir), int(owner.UID), int(owner.GID)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := func(as *proc.Credential, state string, args ...string) (string, error) {
-		cmd := exec.Command(program, args...)
-		cmd.Dir = "/"
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + place, "GORACE=atexit_sleep_ms=0", "FORGECTL_CONFIG=",
+	directoriesOf(t, owner, place, "repository", "owner")
+	start := func(as *proc.Credential, state string, args ...string) (string, int) {
+		return runAs(t, as, program, []string{
 			"FORGECTL_REPOSITORY=" + filepath.Join(place, "repository"), "FORGECTL_STATE_DIR=" + filepath.Join(place, state),
 			fmt.Sprintf("DATABASE_URL=postgres://%s@/%s?host=%s&port=%d", scratch.Superuser, admin.Database(), server.SocketDir, server.Port),
 			"DB_NAME=" + admin.Database(),
-		}
-		if as != nil {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.UID, Gid: as.GID}}
-		}
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+		}, args...)
 	}
 	forgectl := func(as *proc.Credential, state string, args ...string) {
 		t.Helper()
-		if out, err := start(as, state, args...); err != nil {
-			t.Fatalf("%v as %v: %v\n%s", args, as, err, out)
+		if out, code := start(as, state, args...); code != exitOK {
+			t.Fatalf("%v as %v: exit code %d\n%s", args, as, code, out)
 		}
 	}
 	for range 2 {
@@ -71,10 +56,9 @@ func TestUsersTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := start(stranger, "nobody", "backup", "list")
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitUnknown || !strings.Contains(out, "permission denied\nhint: run it as root or as the owner of the repository\n") {
-		t.Errorf("as nobody: %v\n%s", err, out)
+	out, code := start(stranger, "nobody", "backup", "list")
+	if code != exitUnknown || !strings.Contains(out, "permission denied\nhint: run it as root or as the owner of the repository\n") {
+		t.Errorf("as nobody: exit code %d\n%s", code, out)
 	}
 	err = filepath.WalkDir(filepath.Join(place, "repository"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -129,4 +113,32 @@ func copyOfTest(t testing.TB, dir string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// directoriesOf makes directories that belong to a user alone.
+func directoriesOf(t testing.TB, user *proc.Credential, place string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		dir := filepath.Join(place, name)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(user.UID), int(user.GID))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runAs runs a program as a user, nil for this one, with nothing else in its environment than what is said. It returns
+// what the program printed, and its exit code.
+func runAs(t testing.TB, user *proc.Credential, program string, environ []string, args ...string) (out string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Dir = "/"
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(program), "GORACE=atexit_sleep_ms=0", "FORGECTL_CONFIG="}, environ...)
+	if user != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user.UID, Gid: user.GID}}
+	}
+	printed, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(printed), cmd.ProcessState.ExitCode()
 }

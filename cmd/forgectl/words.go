@@ -17,7 +17,7 @@ func things(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+	if stem, ok := strings.CutSuffix(thing, "y"); ok && !strings.HasSuffix(stem, "e") { // entries, but keys
 		return ui.Count(int64(n)) + " " + stem + "ies"
 	}
 	return ui.Count(int64(n)) + " " + thing + "s"

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/health"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/proc"
 	"github.com/bmad-forge/forgectl/pkg/provenance"
@@ -108,6 +109,8 @@ type Options struct {
 
 	Manager func() (service.Manager, error)
 	Units   []string
+	// Health asks the application once.
+	Health func(ctx context.Context) (health.Report, error)
 
 	Finder postgres.ToolFinder
 	Runner proc.Runner
@@ -147,6 +150,7 @@ func checks() []check {
 		{"files", checkFiles},
 		{"leftovers", checkLeftovers},
 		{"units", checkUnits},
+		{"health", checkHealth},
 		{"schedule", checkSchedule},
 		{"clock", checkClock},
 		{"config", func(_ context.Context, x *exam) []Finding { return x.Config }},
@@ -211,6 +215,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Manager == nil {
 		o.Manager = func() (service.Manager, error) { return nil, errNotGiven }
+	}
+	if o.Health == nil {
+		o.Health = notGiven[health.Report]
 	}
 	o.Cron = o.Cron.withDefaults()
 	return o

@@ -15,6 +15,7 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"github.com/bmad-forge/forgectl/pkg/catalog"
+	"github.com/bmad-forge/forgectl/pkg/health"
 	"github.com/bmad-forge/forgectl/pkg/postgres"
 	"github.com/bmad-forge/forgectl/pkg/postgres/scratch/scratchtest"
 	"github.com/bmad-forge/forgectl/pkg/proc"
@@ -68,9 +69,10 @@ func newHost(t *testing.T) *host {
 			}
 			return &proc.Credential{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, nil
 		}},
-		Now:   func() time.Time { return now },
-		Synch: func() (bool, error) { return true, nil },
-		Free:  func(string) (int64, error) { return 1 << 50, nil },
+		Health: func(context.Context) (health.Report, error) { return health.Report{Status: "healthy"}, nil },
+		Now:    func() time.Time { return now },
+		Synch:  func() (bool, error) { return true, nil },
+		Free:   func(string) (int64, error) { return 1 << 50, nil },
 	}
 	return h
 }

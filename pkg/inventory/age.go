@@ -18,7 +18,16 @@ type FutureError struct {
 }
 
 func (e *FutureError) Error() string {
-	return fmt.Sprintf("%s is from the future, by %s: this clock was ahead when it was made, or is behind now", e.Ref, recovery.Format(e.By.Round(time.Minute)))
+	return fmt.Sprintf("%s is from the future, by %s: this clock was ahead when it was made, or is behind now", e.Ref, span(e.By))
+}
+
+// span is how long something is, in days where that is enough.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return recovery.Format(d.Round(time.Minute))
 }
 
 // Age is how old a set is. One from the future would stay young until that has come, however long there was no other:
