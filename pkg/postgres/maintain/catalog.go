@@ -56,7 +56,8 @@ func (t Table) DeadRatio() float64 {
 
 // tablesSQL lists the tables of the database. Asking for the size of a relation
 // takes a lock on it: where somebody holds, or waits for, one that excludes this,
-// the pages that the last VACUUM counted have to do ($1: everywhere).
+// the pages that the last VACUUM counted have to do ($1: everywhere). It also makes
+// the server look at a file: $2 are the tables that are wanted, null is all.
 // %s: whether the role may maintain a table by a privilege of its own.
 const tablesSQL = `
 WITH taken AS MATERIALIZED (
@@ -66,10 +67,15 @@ WITH taken AS MATERIALIZED (
 ), me AS MATERIALIZED (
 	SELECT pg_catalog.pg_has_role(datdba, 'USAGE') AS owner, pg_catalog.current_setting('block_size')::bigint AS block
 	FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+), wanted AS MATERIALIZED (
+	SELECT oid FROM pg_catalog.pg_class WHERE oid = ANY ($2::bigint[]::oid[])
+	UNION SELECT reltoastrelid FROM pg_catalog.pg_class WHERE oid = ANY ($2::bigint[]::oid[])
 ), sized AS (
 	SELECT c.oid, CASE WHEN $1 OR c.oid IN (SELECT relation FROM taken) THEN c.relpages * (SELECT block FROM me)
 		ELSE pg_catalog.pg_relation_size(c.oid) END AS bytes
 	FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'm', 't', 'i') AND c.relpersistence <> 't'
+		AND ($2::bigint[] IS NULL OR c.oid IN (SELECT oid FROM wanted)
+			OR c.oid IN (SELECT x.indexrelid FROM pg_catalog.pg_index x JOIN wanted ON wanted.oid = x.indrelid))
 ), indexed AS (
 	SELECT i.indrelid, sum(s.bytes)::bigint AS bytes, count(*) AS count
 	FROM pg_catalog.pg_index i JOIN sized s ON s.oid = i.indexrelid GROUP BY i.indrelid
@@ -98,18 +104,20 @@ LEFT JOIN sized s ON s.oid = c.oid
 LEFT JOIN sized ts ON ts.oid = t.oid
 LEFT JOIN indexed i ON i.indrelid = c.oid
 LEFT JOIN indexed ti ON ti.indrelid = t.oid
-WHERE c.relkind IN ('r', 'm', 'p', 'f') AND c.relpersistence <> 't'`
+WHERE c.relkind IN ('r', 'm', 'p', 'f') AND c.relpersistence <> 't'
+	AND ($2::bigint[] IS NULL OR c.oid = ANY ($2::bigint[]::oid[]))`
 
-// readTables lists the tables of the database of conn.
-func readTables(ctx context.Context, conn *pgx.Conn, v postgres.Version) ([]Table, error) {
+// readTables lists the tables of the database of conn; only those of a list that is
+// not nil.
+func readTables(ctx context.Context, conn *pgx.Conn, v postgres.Version, only []int64) ([]Table, error) {
 	privilege := "false"
 	if v.Major() >= 17 {
 		privilege = "pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')"
 	}
 	sql := fmt.Sprintf(tablesSQL, privilege)
-	tables, err := queryTables(ctx, conn, sql, false)
+	tables, err := queryTables(ctx, conn, sql, false, only)
 	if code(err) == lockNotAvailable { // somebody was quicker than the look at pg_locks
-		tables, err = queryTables(ctx, conn, sql, true)
+		tables, err = queryTables(ctx, conn, sql, true, only)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
@@ -117,8 +125,8 @@ func readTables(ctx context.Context, conn *pgx.Conn, v postgres.Version) ([]Tabl
 	return tables, nil
 }
 
-func queryTables(ctx context.Context, conn *pgx.Conn, sql string, counted bool) ([]Table, error) {
-	rows, err := conn.Query(ctx, sql, counted)
+func queryTables(ctx context.Context, conn *pgx.Conn, sql string, counted bool, only []int64) ([]Table, error) {
+	rows, err := conn.Query(ctx, sql, counted, only)
 	if err != nil {
 		return nil, err
 	}

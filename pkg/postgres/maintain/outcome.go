@@ -54,7 +54,7 @@ func (r *run) note(ctx context.Context, s *session, item Item, took time.Duratio
 // notAllowed looks whether the role may do it after all: a server that leaves a
 // table for that reason only says so in a warning, in its own language.
 func (r *run) notAllowed(ctx context.Context, s *session, result *TableResult) bool {
-	tables, err := readTables(ctx, s.conn, r.plan.Server.Version)
+	tables, err := readTables(ctx, s.conn, r.plan.Server.Version, []int64{int64(result.OID)})
 	if err != nil {
 		return false
 	}

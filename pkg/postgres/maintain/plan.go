@@ -95,7 +95,7 @@ func makePlan(ctx context.Context, conn *pgx.Conn, o Options) (Plan, Options, er
 	if p.OID, p.Ages, err = readDatabase(ctx, conn); err != nil {
 		return p, o, err
 	}
-	tables, err := readTables(ctx, conn, server.Version)
+	tables, err := readTables(ctx, conn, server.Version, nil)
 	if err != nil {
 		return p, o, err
 	}

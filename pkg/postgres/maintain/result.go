@@ -60,13 +60,17 @@ func (r Result) Count(o Outcome) (n int) {
 	return n
 }
 
-// measure looks at everything again, also when the context has ended.
+// measure looks at what was planned again, also when the context has ended.
 func (r *run) measure(ctx context.Context, conn *pgx.Conn, started time.Time) Result {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	result := Result{Plan: r.plan, Dropped: r.dropped, Remain: r.remain, Doubts: r.doubts, Ages: r.plan.Ages, Seconds: r.o.Now().Sub(started).Seconds()}
 	after := map[uint32]Table{}
-	tables, err := readTables(ctx, conn, r.plan.Server.Version)
+	planned := []int64{}
+	for _, item := range r.plan.Items {
+		planned = append(planned, int64(item.OID))
+	}
+	tables, err := readTables(ctx, conn, r.plan.Server.Version, planned)
 	if err == nil {
 		for _, t := range tables {
 			after[t.OID] = t

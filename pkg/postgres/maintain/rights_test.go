@@ -96,6 +96,34 @@ func TestRightsLostMeanwhile(t *testing.T) {
 	}
 }
 
+// Promise: a table that is looked at again, alone, is told as it is among all.
+func TestOneOfAll(t *testing.T) {
+	scratchtest.EachMajor(t, func(t *testing.T, _ int, e *postgres.Endpoint) {
+		scratchtest.Exec(t, e, application)
+		conn := scratchtest.Open(t, e)
+		server, err := postgres.Facts(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := readTables(t.Context(), conn, server.Version, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range all {
+			if table.Schema != "public" {
+				continue
+			}
+			one, err := readTables(t.Context(), conn, server.Version, []int64{int64(table.OID)})
+			if err != nil || len(one) != 1 || one[0] != table {
+				t.Errorf("%+v, is %+v: %v", table, one, err)
+			}
+		}
+		if none, err := readTables(t.Context(), conn, server.Version, []int64{}); err != nil || len(none) > 0 {
+			t.Errorf("%d: %v", len(none), err)
+		}
+	})
+}
+
 // Promise: what does not exist is an error, and what cannot be vacuumed is not
 // taken for done.
 func TestScope(t *testing.T) {
