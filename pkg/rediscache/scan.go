@@ -59,7 +59,7 @@ func (c *Cache) surviving(ctx context.Context, do func() error) error {
 // passing is true for what a failover looks like from outside.
 func passing(err error) bool {
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errTime) ||
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errClosed) || errors.Is(err, errTime) ||
 		strings.Contains(err.Error(), "sentinels") || errors.Is(err, ErrReadOnly) || errors.Is(err, ErrLoading) || errors.Is(err, ErrRefused)
 }
 

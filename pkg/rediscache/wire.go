@@ -2,13 +2,8 @@ package rediscache
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +41,7 @@ func OpenWire(ctx context.Context, client *redis.Client) (*Wire, error) {
 		return nil, Explain(err)
 	}
 	// The connection lies in the pool of one, where nobody asks for it any more.
-	w.replies = bufio.NewReaderSize(w.conn, 32<<10)
+	w.replies = bufio.NewReaderSize(patient{w}, 32<<10)
 	return w, nil
 }
 
@@ -65,6 +60,16 @@ func (w *Wire) deadline() time.Time {
 		return time.Unix(0, until)
 	}
 	return at
+}
+
+// patient reads with a time limit for each piece that comes.
+type patient struct{ *Wire }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.conn.SetReadDeadline(p.deadline()); err != nil {
+		return 0, err
+	}
+	return p.conn.Read(b)
 }
 
 // Write sends commands. The timeout is for 64 KB of them.
@@ -91,72 +96,4 @@ func pieces(b []byte) func(yield func([]byte) bool) {
 			b = b[n:]
 		}
 	}
-}
-
-// ReplyError is what the server said instead of doing it.
-type ReplyError string
-
-func (e ReplyError) Error() string { return string(e) }
-
-// Set reads the reply to a SET, and says whether the key was set: with NX it may have been there. A ReplyError is of that
-// command only; after any other error the connection is of no use.
-func (w *Wire) Set() (bool, error) {
-	if w.replies.Buffered() == 0 {
-		if err := w.conn.SetReadDeadline(w.deadline()); err != nil {
-			return false, err
-		}
-	}
-	line, err := w.replies.ReadSlice('\n')
-	if err == nil && len(line) < 3 {
-		err = errReply
-	}
-	if errors.Is(err, io.EOF) {
-		err = errClosed
-	}
-	if err != nil {
-		return false, err
-	}
-	line = bytes.TrimRight(line, "\r\n")
-	switch {
-	case string(line) == "+OK":
-		return true, nil
-	case string(line) == "$-1" || string(line) == "_":
-		return false, nil
-	case line[0] == '-':
-		return false, ReplyError(line[1:])
-	}
-	return false, fmt.Errorf("%w: %.50q", errReply, line)
-}
-
-var (
-	errReply  = errors.New("not an answer that Redis gives")
-	errClosed = errors.New("the server closed the connection")
-)
-
-// AppendSet adds the command SET key value [PX ttl] [NX]; ttl is cut to milliseconds, and 0 is for ever.
-func AppendSet(dst, key, value []byte, ttl time.Duration, missing bool) []byte {
-	n := 3
-	if ttl > 0 {
-		n += 2
-	}
-	if missing {
-		n++
-	}
-	dst = append(dst, '*', byte('0'+n))
-	dst = appendBulk(append(dst, "\r\n$3\r\nSET\r\n"...), key)
-	dst = appendBulk(dst, value)
-	if ttl > 0 {
-		var digits [20]byte
-		dst = appendBulk(append(dst, "$2\r\nPX\r\n"...), strconv.AppendInt(digits[:0], ttl.Milliseconds(), 10))
-	}
-	if missing {
-		dst = append(dst, "$2\r\nNX\r\n"...)
-	}
-	return dst
-}
-
-func appendBulk(dst, b []byte) []byte {
-	dst = strconv.AppendInt(append(dst, '$'), int64(len(b)), 10)
-	dst = append(append(dst, "\r\n"...), b...)
-	return append(dst, "\r\n"...)
 }
