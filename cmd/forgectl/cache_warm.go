@@ -12,6 +12,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/job"
 	"github.com/bmad-forge/forgectl/pkg/rediscache"
 	"github.com/bmad-forge/forgectl/pkg/rediscache/warm"
+	"github.com/bmad-forge/forgectl/pkg/ui"
 )
 
 func newCacheWarmCmd(app *App) *cobra.Command {
@@ -31,7 +32,8 @@ they stay, and end with their TTL.
 
 With -o json: {"entries": [{"name", "codec", "rows", "written", "present", "bytes",
 "estimated_bytes", "seconds", "sample": {"key", "value", "ttl_seconds", "bytes"}}],
-"dry_run"}, where "present" is what --missing left alone.`,
+"dry_run"}, where "present" is what --missing left alone, and "rows" is null where nobody
+counted them: it ended early, or the application's own command ran.`,
 		Example: `  forgectl cache warm --dry-run
   forgectl cache warm
   forgectl cache warm templates --missing`,
@@ -115,7 +117,7 @@ func (a *App) warmCache(ctx context.Context, names []string, o warm.Options) err
 				if err != nil {
 					return shown.result(), fmt.Errorf("warm %s: %w", e.Name, warmError(err, one))
 				}
-				if e.Via == config.WarmViaQuery && one.Rows == 0 {
+				if e.Via == config.WarmViaQuery && *one.Rows == 0 {
 					run.Warn(fmt.Sprintf("the query of %s returns no rows", e.Name))
 				}
 			}
@@ -126,10 +128,13 @@ func (a *App) warmCache(ctx context.Context, names []string, o warm.Options) err
 
 // warmError says with the error how far things came.
 func warmError(err error, one warmedEntry) error {
-	if one.Written == 0 && one.Present == 0 {
+	switch {
+	case one.Written == 0 && one.Present == 0:
 		return err
+	case one.Rows == nil:
+		return fmt.Errorf("after %s were written: %w", things(int(one.Written), "key"), err)
 	}
-	return fmt.Errorf("after %d of %d keys were written: %w", one.Written, one.Rows, err)
+	return fmt.Errorf("after %s of %s were written: %w", ui.Count(one.Written), things(int(*one.Rows), "key"), err)
 }
 
 // warmHint is the next step after a warm that was refused.

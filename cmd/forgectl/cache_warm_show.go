@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,7 @@ type warmed struct {
 type warmedEntry struct {
 	Name     string      `json:"name"`
 	Codec    string      `json:"codec"` // "command" where the application did it
-	Rows     int64       `json:"rows"`
+	Rows     *int64      `json:"rows"`  // nil where nobody knows: it ended early, or the application did it
 	Written  int64       `json:"written"`
 	Present  int64       `json:"present"`
 	Bytes    int64       `json:"bytes"`
@@ -59,25 +60,41 @@ func (a *App) warmEntry(ctx context.Context, cache *rediscache.Cache, e config.W
 			return shown, err
 		}
 	}
-	endpoint, err := a.BackupEndpoint(ctx)
-	if err != nil {
-		return shown, err
+	sum, err := a.warmByQuery(ctx, cache, entry, o)
+	if shown.Written, shown.Present, shown.Bytes = sum.Written, sum.Present, sum.Bytes; sum.Counted {
+		shown.Rows = &sum.Rows
 	}
-	conn, err := endpoint.Connect(ctx)
-	if err != nil {
-		return shown, err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	progress := a.Streams.ProgressOf("warming "+e.Name, 0)
-	defer progress.Done()
-	o.Progress = progress.Set
-	sum, err := warm.Run(ctx, conn, cache.Client(), entry, o)
-	shown.Rows, shown.Written, shown.Present, shown.Bytes = sum.Rows, sum.Written, sum.Present, sum.Bytes
 	shown.Estimate, shown.Seconds = sum.Need, sum.Took.Seconds()
 	if s := sum.Sample; s != nil && o.DryRun {
 		shown.Sample = &warmSample{s.Key, s.Value, s.TTL.Seconds(), s.Bytes}
 	}
 	return shown, err
+}
+
+// warmByQuery runs the entry, and runs it anew on the master that Sentinel has made of another server meanwhile.
+func (a *App) warmByQuery(ctx context.Context, cache *rediscache.Cache, e warm.Entry, o warm.Options) (sum warm.Summary, err error) {
+	endpoint, err := a.BackupEndpoint(ctx)
+	if err != nil {
+		return sum, err
+	}
+	progress := a.Streams.ProgressOf("warming "+e.Name, 0)
+	defer progress.Done()
+	o.Progress = progress.Set
+	var unreachable error // the database, which no other Redis mends
+	err = cache.Surviving(ctx, func() error {
+		conn, err := endpoint.Connect(ctx)
+		if err != nil {
+			unreachable = err
+			return nil
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		this, err := warm.Run(ctx, conn, cache.Client(), e, o)
+		if err == nil || this.Written >= sum.Written {
+			sum = this
+		}
+		return err
+	})
+	return sum, errors.Join(err, unreachable)
 }
 
 func (w warmed) result() result {
@@ -92,7 +109,11 @@ func (w warmed) result() result {
 			if n := e.Written + e.Present; n > 0 && e.Seconds > 0 {
 				rate = s.Number(int64(float64(n)/e.Seconds)) + "/s"
 			}
-			t.Row(e.Name, e.Codec, s.Number(e.Rows), s.Number(e.Written), s.Number(e.Present), ui.Bytes(e.Bytes), ui.Duration(took), rate)
+			rows := "-"
+			if e.Rows != nil {
+				rows = s.Number(*e.Rows)
+			}
+			t.Row(e.Name, e.Codec, rows, s.Number(e.Written), s.Number(e.Present), ui.Bytes(e.Bytes), ui.Duration(took), rate)
 		}
 		return t.Flush()
 	}}
@@ -101,9 +122,9 @@ func (w warmed) result() result {
 // samples is what a dry run shows.
 func (w warmed) samples(s *ui.Streams) error {
 	for _, e := range w.Entries {
-		lines := []string{fmt.Sprintf("%s (%s): %s rows, about %s in Redis", e.Name, e.Codec, s.Number(e.Rows), ui.Bytes(e.Estimate))}
-		if e.Codec == "command" {
-			lines[0] = e.Name + ": the application's own command, which a dry run does not run"
+		lines := []string{e.Name + ": the application's own command, which a dry run does not run"}
+		if e.Rows != nil {
+			lines[0] = fmt.Sprintf("%s (%s): %s rows, about %s in Redis", e.Name, e.Codec, s.Number(*e.Rows), ui.Bytes(e.Estimate))
 		}
 		if v := e.Sample; v != nil {
 			ttl := "for ever"

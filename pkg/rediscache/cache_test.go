@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -77,11 +76,7 @@ var errAny = errors.New("any error")
 // ACL; who is not trusted or has no certificate stays outside.
 func TestOpenTLS(t *testing.T) {
 	certs := redistest.NewCertificates(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	must(t, l.Close())
-	s := redistest.Start(t, append(certs.Args(port), "--user", "app", "on", ">hunter2", "~bmad:*", "+@all", "-@dangerous", "+info")...)
+	s, port := certs.Start(t, "--user", "app", "on", ">hunter2", "~bmad:*", "+@all", "-@dangerous", "+info")
 	url := "rediss://app@127.0.0.1:" + port + "/0"
 	c := open(t, rediscache.Options{URL: url, Password: "hunter2", CAFile: certs.CA, CertFile: certs.Cert, KeyFile: certs.Key})
 	must(t, s.Client(t).MSet(t.Context(), "bmad:1:a", "1", "other", "2").Err())

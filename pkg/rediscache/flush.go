@@ -56,7 +56,7 @@ func (c *Cache) Flush(ctx context.Context, o FlushOptions) (Flushed, error) {
 	}
 	f.total = total
 	f.probe = c.probe(ctx)
-	err = c.surviving(ctx, func() error { return f.pass(ctx) })
+	err = c.Surviving(ctx, func() error { return f.pass(ctx) })
 	done := f.result(f.probe.end())
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -39,9 +39,9 @@ func (c *Cache) scan(ctx context.Context, match string, cursor uint64, each func
 // failoverPatience is how long a new master may take to appear.
 const failoverPatience = time.Minute
 
-// surviving does something that may be done again from its beginning, and does so
+// Surviving does something that may be done again from its beginning, and does so
 // when Sentinel has made another server the master meanwhile.
-func (c *Cache) surviving(ctx context.Context, do func() error) error {
+func (c *Cache) Surviving(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(failoverPatience)
 	for {
 		err := do()

@@ -54,19 +54,25 @@ func (w *Wire) Hurry(at time.Time) {
 	_ = w.conn.SetDeadline(at)
 }
 
-func (w *Wire) deadline() time.Time {
-	at := time.Now().Add(w.timeout)
-	if until := w.until.Load(); until != 0 && until < at.UnixNano() {
-		return time.Unix(0, until)
+// limit sets a deadline, never a later one than that of Hurry, which may come meanwhile.
+func (w *Wire) limit(set func(time.Time) error) error {
+	for {
+		until := w.until.Load()
+		at := time.Now().Add(w.timeout)
+		if until != 0 && until < at.UnixNano() {
+			at = time.Unix(0, until)
+		}
+		if err := set(at); err != nil || w.until.Load() == until {
+			return err
+		}
 	}
-	return at
 }
 
 // patient reads with a time limit for each piece that comes.
 type patient struct{ *Wire }
 
 func (p patient) Read(b []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(p.deadline()); err != nil {
+	if err := p.limit(p.conn.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return p.conn.Read(b)
@@ -75,7 +81,7 @@ func (p patient) Read(b []byte) (int, error) {
 // Write sends commands. The timeout is for 64 KB of them.
 func (w *Wire) Write(commands []byte) error {
 	for piece := range pieces(commands) {
-		if err := w.conn.SetWriteDeadline(w.deadline()); err != nil {
+		if err := w.limit(w.conn.SetWriteDeadline); err != nil {
 			return err
 		}
 		if _, err := w.conn.Write(piece); err != nil {

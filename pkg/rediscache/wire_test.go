@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,23 +32,13 @@ func openWire(t *testing.T, o Options) *Wire {
 	return w
 }
 
-// tlsServer is one that speaks TLS on a port of its own, with a user who may touch only keys of bmad.
-func tlsServer(t *testing.T) (*redistest.Server, Options) {
-	t.Helper()
-	certs := redistest.NewCertificates(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	must(t, l.Close())
-	s := redistest.Start(t, append(certs.Args(port), "--user", "app", "on", ">hunter2", "~bmad:*", "+@all")...)
-	return s, Options{URL: "rediss://app@127.0.0.1:" + port + "/3", Password: "hunter2", CAFile: certs.CA, CertFile: certs.Cert, KeyFile: certs.Key}
-}
-
 // Promise: the wire goes where the client goes, as the same user and into the same database: by TCP, a socket, TLS and
 // Sentinel. Commands that are sent together are answered one by one, and a refusal is of one command.
 func TestWire(t *testing.T) {
 	plain := redistest.Start(t, "--requirepass", "hunter2")
-	secure, tls := tlsServer(t)
+	certs := redistest.NewCertificates(t)
+	secure, port := certs.Start(t, "--user", "app", "on", ">hunter2", "~bmad:*", "+@all")
+	tls := Options{URL: "rediss://app@127.0.0.1:" + port + "/3", Password: "hunter2", CAFile: certs.CA, CertFile: certs.Cert, KeyFile: certs.Key}
 	sentinel := redistest.StartSentinel(t)
 	for name, tt := range map[string]struct {
 		o      Options

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -49,10 +50,13 @@ func NewCertificates(t testing.TB) Certificates {
 	return c
 }
 
-// Args make a server speak TLS on a port of its own, and want a certificate of its
-// clients.
-func (c Certificates) Args(port string) []string {
-	return []string{"--tls-port", port, "--tls-cert-file", c.Cert, "--tls-key-file", c.Key, "--tls-ca-cert-file", c.CA, "--tls-auth-clients", "yes"}
+// Start starts a server that also speaks TLS, on a port of its own, and wants a certificate of its clients there.
+func (c Certificates) Start(t testing.TB, args ...string) (s *Server, port string) {
+	t.Helper()
+	free, err := freePort()
+	must(t, err)
+	port = strconv.Itoa(free)
+	return Start(t, append([]string{"--tls-port", port, "--tls-cert-file", c.Cert, "--tls-key-file", c.Key, "--tls-ca-cert-file", c.CA, "--tls-auth-clients", "yes"}, args...)...), port
 }
 
 func writePEM(t testing.TB, path, kind string, der []byte) {

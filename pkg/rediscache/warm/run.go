@@ -35,7 +35,8 @@ type Sample struct {
 
 // Summary is what was done, also when it ended early.
 type Summary struct {
-	Rows    int64 // that the query returns; where they were not counted and it ended early, as many as were read
+	Rows    int64 // that the query returns if Counted, else as many as were read before it ended
+	Counted bool
 	Written int64 // keys that Redis has confirmed
 	Present int64 // that were there already, and left alone
 	Bytes   int64 // of the values written
@@ -44,8 +45,8 @@ type Summary struct {
 	Sample  *Sample // nil without rows
 }
 
-// Run warms one entry. conn is used alone, and has no transaction; whatever happens, none is left in it. The keys go over a
-// connection of its own, made as client makes its own.
+// Run warms one entry. conn is used alone, and has no transaction; none is left in it, but it may be closed after an
+// error. The keys go over a connection of its own, made as client makes its own.
 func Run(ctx context.Context, conn *pgx.Conn, client *redis.Client, e Entry, o Options) (sum Summary, err error) {
 	began := time.Now()
 	defer func() { sum.Took = time.Since(began) }()
@@ -93,7 +94,7 @@ func Run(ctx context.Context, conn *pgx.Conn, client *redis.Client, e Entry, o O
 			err = failed
 		}
 	}
-	w.conclude()
+	w.conclude(err == nil)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -133,8 +134,9 @@ func (w *writing) all(ctx context.Context, src *source) error {
 	}
 }
 
-// conclude says of rows that were not counted before what is known at the end.
-func (w *writing) conclude() {
+// conclude says of rows that were not counted before what is known at the end, which is all only when all were read.
+func (w *writing) conclude(whole bool) {
+	w.sum.Counted = whole || w.total > 0
 	if w.sum.Rows = w.total; w.total == 0 {
 		w.sum.Rows, w.sum.Need = w.seen, w.size
 	}
