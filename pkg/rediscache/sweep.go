@@ -191,7 +191,8 @@ func (s *sweep) answer() (err error) {
 		}
 	}
 	s.due = s.due[1:]
-	n, known := int64(0), false
+	var n int64
+	var known bool
 	switch is {
 	case ofScan:
 		s.keys, err = s.wire.keys(&s.page)
