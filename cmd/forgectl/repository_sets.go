@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-
 	"errors"
+	"slices"
+	"time"
+
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/lock"
-	"time"
 )
 
 // find is the named set, good or not.
@@ -16,14 +15,11 @@ func (r *repository) find(ctx context.Context, name setName) (catalog.Set, error
 	if name.id != "" {
 		return r.Get(ctx, catalog.Ref{Group: name.group, ID: name.id})
 	}
-	sets, err := r.List(ctx, name.group)
-	if err == nil && len(sets) == 0 {
-		err = withHint(fmt.Errorf("no set of %s yet: %w", name.group, catalog.ErrNotFound), "forgectl backup %s makes one; forgectl backup list shows all there are", restoreVerb(name.group.Kind))
+	set, err := r.Last(ctx, name.group)
+	if errors.Is(err, catalog.ErrNotFound) {
+		err = withHint(err, "forgectl backup %s makes one; forgectl backup list shows all there are", restoreVerb(name.group.Kind))
 	}
-	if err != nil {
-		return catalog.Set{}, err
-	}
-	return sets[len(sets)-1], nil
+	return set, err
 }
 
 // namedSet is the set that an operator named, good or not.

@@ -127,18 +127,9 @@ const listWorkers = 8
 // List lists the sets of a group, oldest first. A set that is damaged or cannot be read is in the list, with
 // its Problem.
 func (c *Catalog) List(ctx context.Context, g Group) ([]Set, error) {
-	if err := g.Validate(); err != nil {
-		return nil, fmt.Errorf("list sets: %w", err)
-	}
-	entries, err := c.store.List(ctx, g.Dir())
+	ids, err := c.ids(ctx, g)
 	if err != nil {
-		return nil, fmt.Errorf("list sets of %s: %w", g, err)
-	}
-	var ids []ID
-	for _, e := range entries { // sorted by name, which is by id
-		if id, err := ParseID(e.Name); err == nil && e.Dir {
-			ids = append(ids, id)
-		}
+		return nil, err
 	}
 	sets := make([]Set, len(ids))
 	var next atomic.Int64
@@ -157,6 +148,43 @@ func (c *Catalog) List(ctx context.Context, g Group) ([]Set, error) {
 		return nil, fmt.Errorf("list sets of %s: %w", g, err)
 	}
 	return slices.DeleteFunc(sets, func(s Set) bool { return s.ID == "" }), nil
+}
+
+// ids are those that sets of the group have or seem to have, oldest first. Nothing of the sets is read.
+func (c *Catalog) ids(ctx context.Context, g Group) ([]ID, error) {
+	if err := g.Validate(); err != nil {
+		return nil, fmt.Errorf("list sets: %w", err)
+	}
+	entries, err := c.store.List(ctx, g.Dir())
+	if err != nil {
+		return nil, fmt.Errorf("list sets of %s: %w", g, err)
+	}
+	var ids []ID
+	for _, e := range entries { // sorted by name, which is by id
+		if id, err := ParseID(e.Name); err == nil && e.Dir {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// backward reads the sets of a group one by one, the newest first, until look has seen enough: whoever wants the newest
+// of thousands reads as little as if it were the only one.
+func (c *Catalog) backward(ctx context.Context, g Group, look func(Set) (enough bool)) error {
+	ids, err := c.ids(ctx, g)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Backward(ids) {
+		set, ok := c.read(ctx, Ref{g, id})
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("list sets of %s: %w", g, err)
+		}
+		if ok && look(set) {
+			break
+		}
+	}
+	return nil
 }
 
 // Get reads one set, or returns ErrNotFound. As in a list, a damaged one is returned with its Problem.

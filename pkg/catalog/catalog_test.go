@@ -221,6 +221,49 @@ func TestListAsksLittle(t *testing.T) {
 	}
 }
 
+// Promise: a repository of 5,000 sets of a database with 60 tables costs what each set costs and no more: they are listed
+// with one look at the group, two at each set, and three small files of it. The newest, good or not, is found by reading
+// that one.
+func TestManySets(t *testing.T) {
+	dir := t.TempDir()
+	const sets = 5000
+	buildRepository(t, dir, sets)
+	counter := &countingStore{Store: openLocal(t, dir)}
+	c := newCatalog(around(counter))
+	calls := func(do func()) int64 {
+		counter.calls.Store(0)
+		do()
+		return counter.calls.Load()
+	}
+	list := calls(func() {
+		all := listSets(t, c, forge)
+		if len(all) != sets {
+			t.Fatalf("%d sets", len(all))
+		}
+		for _, s := range all {
+			if good, why := s.Good(); !good {
+				t.Fatalf("%s: %s", s.Ref, why)
+			}
+		}
+	})
+	newest := calls(func() {
+		s, _, err := c.Newest(t.Context(), forge, time.Time{})
+		if err != nil || s.ID != catalog.NewID(start.Add((sets-1)*time.Hour)) {
+			t.Errorf("%s, %v", s.Ref, err)
+		}
+	})
+	last := calls(func() {
+		s, err := c.Last(t.Context(), forge)
+		if err != nil || s.ID != catalog.NewID(start.Add((sets-1)*time.Hour)) {
+			t.Errorf("%s, %v", s.Ref, err)
+		}
+	})
+	const ofSet = 2 + 2 + 1
+	if list > 1+sets*ofSet || newest > 1+ofSet || last > 1+ofSet {
+		t.Errorf("%d calls for the list, %d for the newest good one, %d for the newest", list, newest, last)
+	}
+}
+
 // A set that is removed while it is being listed is left out or whole, never damaged.
 func TestListWhileRemoving(t *testing.T) {
 	stores(t, func(t *testing.T, s store.Store) {

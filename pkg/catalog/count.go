@@ -1,9 +1,6 @@
 package catalog
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // Count is how many sets there are in all groups, by their names: nothing of them is read.
 func (c *Catalog) Count(ctx context.Context) (n int, err error) {
@@ -12,15 +9,11 @@ func (c *Catalog) Count(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	for _, g := range groups {
-		entries, err := c.store.List(ctx, g.Dir())
+		ids, err := c.ids(ctx, g)
 		if err != nil {
-			return 0, fmt.Errorf("list sets of %s: %w", g, err)
+			return 0, err
 		}
-		for _, e := range entries {
-			if _, err := ParseID(e.Name); err == nil && e.Dir {
-				n++
-			}
-		}
+		n += len(ids)
 	}
 	return n, nil
 }
