@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"io/fs"
@@ -14,23 +15,68 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bmad-forge/forgectl/pkg/backup"
 	"github.com/bmad-forge/forgectl/pkg/catalog"
 	"github.com/bmad-forge/forgectl/pkg/catalog/catalogtest"
+	"github.com/bmad-forge/forgectl/pkg/seal"
+	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
 var seed = flag.Uint64("seed", 0, "of the places that are damaged; 0: another one each time")
 
-// victim is a sealed set that is pinned and was suspect, whose neighbours are whole.
+// victimKinds makes a set of each kind.
+var victimKinds = map[catalog.Kind]func(t testing.TB) *copied{
+	catalog.KindDatabase: func(t testing.TB) *copied { return copySet(t, true) },
+	catalog.KindMedia:    func(t testing.TB) *copied { return victimOf(t, catalog.KindMedia) },
+	catalog.KindConfig:   func(t testing.TB) *copied { return victimOf(t, catalog.KindConfig) },
+	catalog.KindFull:     func(t testing.TB) *copied { return victimOf(t, catalog.KindFull) },
+}
+
+// victimOf makes a full set of files and sealed configuration, and returns it or that part of it.
+func victimOf(t testing.TB, kind catalog.Kind) *copied {
+	t.Helper()
+	media, conf, dir := t.TempDir(), filepath.Join(t.TempDir(), "nginx.conf"), t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(media, "docs"), 0o755))
+	for name, text := range map[string]string{"docs/one.pdf": "one", "two.pdf": "two", "docs/empty not": "\x00", "großes": strings.Repeat("x", 100_000)} {
+		must(t, os.WriteFile(filepath.Join(media, name), []byte(text), 0o640))
+	}
+	must(t, os.Link(filepath.Join(media, "two.pdf"), filepath.Join(media, "docs", "again")))
+	must(t, os.Symlink("docs", filepath.Join(media, "link")))
+	must(t, os.WriteFile(conf, []byte("server {}\n"), 0o644))
+	public, _ := sealtest.Pair(t, "ops")
+	c := catalogtest.Open(t, dir)
+	o := backup.SetOptions{Catalog: c}
+	r, err := backup.Full(t.Context(), backup.FullOptions{Catalog: c, Parts: []backup.FullPart{
+		{Name: "media", Backup: func(ctx context.Context) (catalog.Set, error) {
+			r, err := backup.Media(ctx, backup.MediaOptions{SetOptions: o, Source: media})
+			return r.Set, err
+		}},
+		{Name: "config", Backup: func(ctx context.Context) (catalog.Set, error) {
+			r, err := backup.Config(ctx, backup.ConfigOptions{SetOptions: o, Sealing: backup.Sealing{Seal: seal.Options{Recipients: []*seal.Key{public}}}, Paths: []string{conf}})
+			return r.Set, err
+		}},
+	}})
+	must(t, err)
+	ref := r.Set.Ref
+	for _, part := range r.Set.Refers() {
+		if part.Kind == kind {
+			ref = part
+		}
+	}
+	return &copied{*catalogtest.At(t, dir, ref)}
+}
+
+// victim is a set that is pinned and was suspect, whose neighbours are whole.
 type victim struct {
 	*copied
 	files       []string
 	unrecording *catalog.Catalog
 }
 
-func newVictim(t testing.TB) *victim {
+func newVictim(t testing.TB, set *copied) *victim {
 	t.Helper()
-	s := &victim{copied: copySet(t, true)}
+	s := &victim{copied: set}
 	s.unrecording = catalog.New(faulty{catalogtest.Store(t, s.Root()), nil, errors.New("not recorded")}, catalog.Options{})
 	for i, id := range []catalog.ID{"20980101T000000Z", "20990101T000000Z"} {
 		now := func() time.Time { return id.Time() }
@@ -48,10 +94,36 @@ func newVictim(t testing.TB) *victim {
 		}
 		return err
 	}))
-	if good, why := s.Set().Good(); !good || !s.Set().Pinned() || len(s.files) < 11 {
+	if good, why := s.Set().Good(); !good || !s.Set().Pinned() || len(s.files) < 5 {
 		t.Fatalf("%s, %q", why, s.files)
 	}
 	return s
+}
+
+// stamps are what of a file and its directory shows that somebody was there: with them put back, only reading helps.
+type stamps struct {
+	path      string
+	file, dir fs.FileInfo
+}
+
+func (s *victim) stamps(name string) stamps {
+	s.T.Helper()
+	of := stamps{path: filepath.Join(s.Dir, name)}
+	var errs [2]error
+	of.file, errs[0] = os.Stat(of.path)
+	of.dir, errs[1] = os.Stat(filepath.Dir(of.path))
+	must(s.T, errors.Join(errs[:]...))
+	return of
+}
+
+// putBack gives them to whatever regular file has the name now.
+func (of stamps) putBack() error {
+	var errs []error
+	if now, err := os.Lstat(of.path); err == nil && now.Mode().IsRegular() {
+		sys := of.file.Sys().(*syscall.Stat_t)
+		errs = append(errs, os.Chown(of.path, int(sys.Uid), int(sys.Gid)), os.Chmod(of.path, of.file.Mode().Perm()), os.Chtimes(of.path, of.file.ModTime(), of.file.ModTime()))
+	}
+	return errors.Join(append(errs, os.Chtimes(filepath.Dir(of.path), of.dir.ModTime(), of.dir.ModTime()))...)
 }
 
 // found fails unless a damaged file is found, by the list and by Verify, and
@@ -90,95 +162,125 @@ func (s *victim) found(name, how string) {
 	}
 }
 
-// Promise: one bit that is wrong anywhere in a set, its sums or its records is
-// found, and the file named. (Of a wrong hash in the sums, it is the file whose
-// hash that is.)
+// Promise: one bit that is wrong anywhere in a set of whatever kind, its sums or
+// its records is found, and the file named, although its size and its times are as
+// they were. (Of a wrong hash in the sums, it is the file whose hash that is.)
 func TestEveryBit(t *testing.T) {
 	t.Parallel()
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-seed %d", *seed)
-	random := rand.New(rand.NewPCG(*seed, 0))
-	s := newVictim(t)
-	for n := range 600 {
-		name := s.files[n%len(s.files)] // each file as often as the large ones
-		whole := s.Read(name)
-		bit := random.IntN(8 * len(whole))
-		data := bytes.Clone(whole)
-		data[bit/8] ^= 1 << (bit % 8)
-		s.Write(name, data)
-		s.found(name, "flipped")
-		if t.Failed() {
-			t.Fatalf("bit %d of %s", bit, name)
-		}
-		s.Write(name, whole)
-	}
-	v, err := verify.Verify(t.Context(), s.options(""), s.Set())
-	if err != nil || !v.OK {
-		t.Errorf("the test did not put things back: %v, %v", err, v.Err())
+	for kind, made := range victimKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(*seed, 0))
+			s := newVictim(t, made(t))
+			for n := range 600 {
+				name := s.files[n%len(s.files)] // each file as often as the large ones
+				whole, of := s.Read(name), s.stamps(name)
+				bit := random.IntN(8 * len(whole))
+				data := bytes.Clone(whole)
+				data[bit/8] ^= 1 << (bit % 8)
+				s.Write(name, data)
+				must(t, of.putBack())
+				s.found(name, "flipped")
+				if t.Failed() {
+					t.Fatalf("bit %d of %s", bit, name)
+				}
+				s.Write(name, whole)
+				must(t, of.putBack())
+			}
+			s.stillWhole()
+		})
 	}
 }
 
-// Promise: whatever else becomes of a file, be it cut, exchanged, or no file any
-// more, it is found and named, and nothing waits for it.
+// stillWhole fails unless a test has put everything back.
+func (s *victim) stillWhole() {
+	s.T.Helper()
+	v, err := verify.Verify(s.T.Context(), s.options(""), s.Set())
+	if err != nil || !v.OK {
+		s.T.Errorf("the test did not put things back: %v, %v", err, v.Err())
+	}
+}
+
+// Promise: whatever else becomes of a file of a set of whatever kind, be it cut,
+// exchanged, or no file any more, it is found and named, and nothing waits for it.
 func TestEveryFile(t *testing.T) {
 	t.Parallel()
-	s := newVictim(t)
-	other := newVictim(t)
-	other.Forge(func(m *catalog.Manifest) { m.Host = "web2" }) // the copies are the same otherwise
-	for i, name := range s.files {
-		path, aside := filepath.Join(s.Dir, name), filepath.Join(t.TempDir(), "aside")
-		whole := s.Read(name)
-		neighbour := s.Read(s.files[(i+1)%len(s.files)])
-		as := func(data []byte) func() error {
-			return func() error { return os.WriteFile(path, data, 0o600) }
-		}
-		cases := map[string]func() error{
-			"emptied":                       as(nil),
-			"without its first byte":        as(whole[1:]),
-			"cut in the middle":             as(whole[:len(whole)/2]),
-			"without its last byte":         as(whole[:len(whole)-1]),
-			"with a byte more":              as(append(bytes.Clone(whole), 0)),
-			"with a newline more":           as(append(bytes.Clone(whole), '\n')),
-			"doubled":                       as(append(bytes.Clone(whole), whole...)),
-			"zeroed":                        as(make([]byte, len(whole))),
-			"exchanged with another":        as(neighbour),
-			"a link to itself elsewhere":    func() error { return os.Symlink(aside, path) },
-			"a link to nowhere":             func() error { return os.Symlink("nowhere", path) },
-			"a link in a circle":            func() error { return os.Symlink(filepath.Base(path), path) },
-			"a link to a directory":         func() error { return os.Symlink(".", path) },
-			"a directory":                   func() error { return os.Mkdir(path, 0o700) },
-			"a directory that is not empty": func() error { return os.MkdirAll(filepath.Join(path, "more"), 0o700) },
-			"a pipe":                        func() error { return syscall.Mkfifo(path, 0o600) },
-			"a socket":                      func() error { return syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0) },
-		}
-		if os.Geteuid() == 0 {
-			cases["a device"] = func() error { return syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|5) } // /dev/zero
-		}
-		if strings.HasSuffix(name, ".gpg") {
-			cases["grown without end"] = func() error {
-				return errors.Join(os.WriteFile(path, whole, 0o600), os.Truncate(path, 1<<40)) // holes
+	for kind, made := range victimKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := newVictim(t, made(t))
+			for i := range s.files {
+				s.everyHarm(i)
 			}
-		}
-		// What is gone was never there, as far as records can say.
-		if !strings.HasPrefix(name, catalog.ChecksDir) {
-			cases["removed"] = func() error { return nil }
-		}
-		if name == catalog.ManifestName || name == catalog.SumsName {
-			cases["of another set"] = as(other.Read(name))
-		}
-		for how, change := range cases {
-			must(t, os.Rename(path, aside))
-			must(t, change())
-			s.found(name, how)
-			must(t, os.RemoveAll(path))
-			must(t, os.Rename(aside, path))
+			s.stillWhole()
+		})
+	}
+}
+
+// everyHarm does to a file whatever may become of it.
+func (s *victim) everyHarm(i int) {
+	s.T.Helper()
+	name := s.files[i]
+	path, aside := filepath.Join(s.Dir, name), filepath.Join(s.T.TempDir(), "aside")
+	whole, of := s.Read(name), s.stamps(name)
+	neighbour := s.Read(s.files[(i+1)%len(s.files)])
+	as := func(data []byte) func() error {
+		return func() error { return os.WriteFile(path, data, 0o600) }
+	}
+	cases := map[string]func() error{
+		"emptied":                       as(nil),
+		"without its first byte":        as(whole[1:]),
+		"cut in the middle":             as(whole[:len(whole)/2]),
+		"without its last byte":         as(whole[:len(whole)-1]),
+		"with a byte more":              as(append(bytes.Clone(whole), 0)),
+		"with a newline more":           as(append(bytes.Clone(whole), '\n')),
+		"doubled":                       as(append(bytes.Clone(whole), whole...)),
+		"zeroed":                        as(make([]byte, len(whole))),
+		"exchanged with another":        as(neighbour),
+		"a link to itself elsewhere":    func() error { return os.Symlink(aside, path) },
+		"a link to nowhere":             func() error { return os.Symlink("nowhere", path) },
+		"a link in a circle":            func() error { return os.Symlink(filepath.Base(path), path) },
+		"a link to a directory":         func() error { return os.Symlink(".", path) },
+		"a directory":                   func() error { return os.Mkdir(path, 0o700) },
+		"a directory that is not empty": func() error { return os.MkdirAll(filepath.Join(path, "more"), 0o700) },
+		"a pipe":                        func() error { return syscall.Mkfifo(path, 0o600) },
+		"a socket":                      func() error { return syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0) },
+	}
+	if os.Geteuid() == 0 {
+		cases["a device"] = func() error { return syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|5) } // /dev/zero
+	}
+	if strings.HasSuffix(name, ".gpg") {
+		cases["grown without end"] = func() error {
+			return errors.Join(os.WriteFile(path, whole, 0o600), os.Truncate(path, 1<<40)) // holes
 		}
 	}
-	v, err := verify.Verify(t.Context(), s.options(""), s.Set())
-	if err != nil || !v.OK {
-		t.Errorf("the test did not put things back: %v, %v", err, v.Err())
+	// What is gone was never there, as far as records can say.
+	if !strings.HasPrefix(name, catalog.ChecksDir) {
+		cases["removed"] = func() error { return nil }
+	}
+	if name == catalog.ManifestName || name == catalog.SumsName {
+		other := catalogtest.New(s.T, s.Root(), s.Ref)
+		other.Forge(func(m *catalog.Manifest) { m.Host = "web2" }) // the copies are the same otherwise
+		cases["of another set"] = as(other.Read(name))
+	}
+	same := map[string]bool{} // what makes no difference: one byte that was zero, say
+	for how, data := range map[string][]byte{"zeroed": make([]byte, len(whole)), "exchanged with another": neighbour} {
+		same[how] = bytes.Equal(data, whole)
+	}
+	for how, change := range cases {
+		if same[how] {
+			continue
+		}
+		must(s.T, os.Rename(path, aside))
+		must(s.T, errors.Join(change(), of.putBack()))
+		s.found(name, how)
+		must(s.T, os.RemoveAll(path))
+		must(s.T, os.Rename(aside, path))
+		must(s.T, of.putBack())
 	}
 }
 

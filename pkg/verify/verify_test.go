@@ -18,7 +18,7 @@ import (
 	"github.com/bmad-forge/forgectl/pkg/proc/proctest"
 	"github.com/bmad-forge/forgectl/pkg/seal"
 	"github.com/bmad-forge/forgectl/pkg/seal/sealtest"
-	"github.com/bmad-forge/forgectl/pkg/store"
+	"github.com/bmad-forge/forgectl/pkg/store/local"
 	"github.com/bmad-forge/forgectl/pkg/verify"
 )
 
@@ -300,7 +300,7 @@ func TestNotAboutTheSet(t *testing.T) {
 
 // faulty is a store whose artifacts cannot be read, or where nothing can be put.
 type faulty struct {
-	store.Store
+	*local.Store
 	read, put error
 }
 
