@@ -24,59 +24,6 @@ func diskRepository(t *testing.T) (*catalog.Catalog, *storetest.Disk) {
 	return repositoryIn(t, dir), disk
 }
 
-// Promise: a repository that runs full ends the backup with the file and the
-// reason, whichever file it is; no set appears, nothing is left, and with room
-// the next run succeeds.
-func TestRepositoryFull(t *testing.T) {
-	t.Parallel()
-	e := scratchtest.Database(t, small)
-	c, disk := diskRepository(t)
-	full := func(step string, leave int64) (failed string) {
-		t.Helper()
-		o := options(e, c)
-		run, happened := at(t, step, func() { disk.Fill(leave) })
-		o.Step = run
-		r, err := backup.Database(t.Context(), o)
-		happened()
-		disk.Free()
-		if err == nil {
-			must(t, c.Remove(t.Context(), r.Set.Ref))
-			return ""
-		}
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Fatalf("full at %q: %v", step, err)
-		}
-		nothingLeft(t, disk.Path)
-		if sets, err := c.List(t.Context(), group(e)); err != nil || len(sets) > 0 {
-			t.Errorf("full at %q: %v, %v", step, sets, err)
-		}
-		return err.Error()
-	}
-	// Everything was put before the first byte of the manifest, so each page more lets it come further.
-	var failures []string
-	for leave := int64(0); leave < 64<<10; leave += 4 << 10 {
-		text := full("read back", leave)
-		if text == "" {
-			break
-		}
-		failures = append(failures, text)
-	}
-	failures = append(failures, full("exported", 0))
-	all := strings.Join(failures, "\n")
-	for _, name := range []string{"manifest.json", "SHA256SUMS", ".zst"} {
-		if !strings.Contains(all, name) {
-			t.Errorf("no run failed at %s:\n%s", name, all)
-		}
-	}
-	disk.Fill(0)
-	if _, err := backup.Database(t.Context(), options(e, c)); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("full from the beginning: %v", err)
-	}
-	disk.Free()
-	_, err := backup.Database(t.Context(), options(e, c))
-	must(t, err)
-}
-
 // Promise: a repository that is unmounted during a backup ends it, wherever it
 // is; nothing is written to the empty mount point, no set appears, and the next
 // run works when the repository is back.
