@@ -224,20 +224,40 @@ func (i *installation) whole(rows string) {
 			i.t.Fatalf("still there: %s", left)
 		}
 	}
-	if entries, err := os.ReadDir(i.group); err == nil {
-		sets := 0
-		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), ".") {
-				sets++
-			}
-		}
-		if v := i.run(nil, []int{0}, "backup", "verify", "--all"); sets > 0 && strings.Count(v.out.String(), "\tok\t") != sets {
+	if sets := i.sets(); sets > 0 {
+		if v := i.run(nil, []int{0}, "backup", "verify", "--all"); strings.Count(v.out.String(), "\tok\t") != sets {
 			i.t.Errorf("%d sets, verified:\n%s", sets, v.out.String())
 		}
 	}
 	if got := scratchtest.Query(background{i.t}, i.admin.WithDatabase(i.live), "SELECT count(*) FROM thing"); got != rows {
 		i.t.Errorf("the database has %s rows, want %s", got, rows)
 	}
+}
+
+// sets is how many there are, of every kind.
+func (i *installation) sets() (n int) {
+	i.t.Helper()
+	for _, group := range i.groups() {
+		entries, err := os.ReadDir(group)
+		i.must(err)
+		for _, e := range entries {
+			if _, err := catalog.ParseID(e.Name()); err == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// groups are the directories of the groups that there are.
+func (i *installation) groups() (all []string) {
+	i.t.Helper()
+	for _, dir := range []string{"database/*", "media", "config", "full"} {
+		found, err := filepath.Glob(filepath.Join(i.place, "repository", dir))
+		i.must(err)
+		all = append(all, found...)
+	}
+	return all
 }
 
 // left is a process or a session that a run has started.
@@ -258,9 +278,14 @@ func (i *installation) left() string {
 
 // hidden are the leftovers of dead runs beside the sets.
 func (i *installation) hidden() []string {
-	found, err := filepath.Glob(filepath.Join(i.group, ".partial-*"))
-	i.must(err)
-	return found
+	i.t.Helper()
+	var all []string
+	for _, group := range i.groups() {
+		found, err := filepath.Glob(filepath.Join(group, ".partial-*"))
+		i.must(err)
+		all = append(all, found...)
+	}
+	return all
 }
 
 // publish puts a set there that is due, for a prune: an old one.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,17 +21,22 @@ import (
 type paired struct {
 	name string
 	args []string
-	// lock, below the place, is held when it is stopped for the other one; "":
+	// lock is held when it is stopped for the other one; "":
 	// none, or one that it holds for so short a time that few would be caught with
 	// it. It is stopped when it has something of the repository open.
 	lock string
 }
 
-// The locks of docs/architecture.md.
+// The locks of docs/architecture.md: of the database's sets, of others in the
+// repository, and with the records of the host.
 const (
 	writeLock    = ".lock"
 	useLock      = ".in-use"
+	mediaLock    = "media/.lock"
+	configLock   = "config/.lock"
+	fullLock     = "full/.lock"
 	exchangeLock = "restore-"
+	filesLock    = "media-restore"
 )
 
 func pairedOperations() []paired {
@@ -43,6 +49,10 @@ func pairedOperations() []paired {
 		{"restore", []string{"restore", "db", "SET", "--yes"}, exchangeLock},
 		{"undo", []string{"restore", "undo", "--yes"}, exchangeLock},
 		{"drop-old", []string{"restore", "drop-old", "--yes"}, exchangeLock},
+		{"media", []string{"backup", "media"}, mediaLock},
+		{"config", []string{"backup", "config"}, configLock},
+		{"full", []string{"backup", "full"}, fullLock},
+		{"files", []string{"restore", "media", "--yes"}, filesLock},
 		{"pin", []string{"backup", "pin", "SET", "--reason", "pairs"}, ""},
 		{"unpin", []string{"backup", "unpin", "SET"}, ""},
 		{"list", []string{"backup", "list"}, ""},
@@ -50,22 +60,47 @@ func pairedOperations() []paired {
 	}
 }
 
+// holdsAlone are the locks that an operation keeps others from when it is stopped.
+func (o paired) holdsAlone() []string {
+	switch {
+	case o.name == "full": // in its first part
+		return []string{fullLock, writeLock}
+	case o.lock == useLock || o.lock == "":
+		return nil
+	}
+	return []string{o.lock}
+}
+
+// needsAlone are the locks that it fails without.
+func (o paired) needsAlone() []string {
+	switch o.name {
+	case "full":
+		return []string{fullLock, writeLock, mediaLock, configLock}
+	case "prune":
+		return []string{writeLock} // of others only where something is due
+	}
+	return o.holdsAlone()
+}
+
 // expected are the codes that two may end with when the second comes while the
 // first has stopped, and goes on only when the second has ended.
 func expected(first, second paired) (ofFirst, ofSecond []int) {
 	ok := []int{0}
+	is := func(o paired, names ...string) bool { return slices.Contains(names, o.name) }
 	switch {
-	case first.name == "prune" && second.name == "prune":
+	case is(first, "prune") && is(second, "prune"):
 		return ok, []int{0, 4} // nothing may be left to be removed
-	case first.lock != "" && first.lock != useLock && first.lock == second.lock:
+	case slices.ContainsFunc(second.needsAlone(), func(lock string) bool { return slices.Contains(first.holdsAlone(), lock) }):
 		return ok, []int{4}
-	case first.lock == useLock && second.name == "prune":
+	case first.lock == useLock && is(second, "prune"):
 		return ok, []int{1} // the set stays for now
-	case slices.Contains([]string{"restore", "pin", "unpin"}, first.name) && second.name == "prune":
+	case is(first, "restore", "pin", "unpin", "files") && is(second, "prune"):
 		return ok, []int{0, 1} // it may use a set just then
-	case first.name == "backup" && (second.name == "restore" || second.name == "undo"):
+	case is(first, "media", "config") && is(second, "prune"):
+		return ok, []int{0, 4} // something may be due there
+	case is(first, "backup", "full") && is(second, "restore", "undo"):
 		return []int{2}, ok // its sessions are ended with all others of the old database
-	case first.name == "prune" && (second.lock == useLock || second.name == "restore" || second.name == "pin" || second.name == "unpin"):
+	case is(first, "prune") && (second.lock == useLock || is(second, "restore", "pin", "unpin", "files")):
 		return ok, []int{0, 4} // it may have come as far as removing, alone
 	}
 	return ok, ok
@@ -81,7 +116,21 @@ type pairing struct {
 
 func newPairing(t *testing.T) *pairing {
 	p := &pairing{installation: newInstallation(t, "CREATE TABLE thing AS SELECT i FROM generate_series(1, 50) i"), due: "20200101T000000Z"}
-	for range 3 {
+	// Enough of them that a walk takes a moment.
+	for n := range 200 {
+		name := filepath.Join(p.place, "media", fmt.Sprint(n%10), fmt.Sprintf("%d.pdf", n))
+		p.must(os.MkdirAll(filepath.Dir(name), 0o755))
+		p.must(os.WriteFile(name, []byte(name), 0o644))
+		name = filepath.Join(p.place, "etc", fmt.Sprint(n))
+		p.must(os.MkdirAll(filepath.Dir(name), 0o755))
+		p.must(os.WriteFile(name, []byte(name), 0o600))
+	}
+	f, err := os.OpenFile(filepath.Join(p.place, "forgectl.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	p.must(err)
+	_, err = fmt.Fprintf(f, "media: {path: %[1]s/media}\nconfig_files: {paths: [%[1]s/etc], allow_plaintext: true}\n", p.place)
+	p.must(errors.Join(err, f.Close()))
+	p.run(nil, []int{0}, "backup", "full")
+	for range 2 {
 		p.run(nil, []int{0}, "backup", "db")
 	}
 	return p
@@ -149,10 +198,17 @@ func (p *pairing) at(o paired, as *proc.Credential) func(pid int) bool {
 		state = "state-of-" + as.User
 	}
 	path := filepath.Join(p.group, o.lock)
-	if o.lock == exchangeLock {
+	switch o.lock {
+	case exchangeLock:
 		path = filepath.Join(p.place, state, "locks", exchangeLock+p.live+".lock")
+	case filesLock:
+		path = filepath.Join(p.place, state, "locks", filesLock+".lock")
+	case mediaLock, configLock:
+		path = filepath.Join(p.place, "repository", o.lock)
+	case fullLock:
+		path = filepath.Join(p.group, writeLock)
 	}
-	if o.name == "backup" { // and its snapshot is taken
+	if o.name == "backup" || o.name == "full" { // and its snapshot is taken
 		return func(pid int) bool {
 			return holds(pid, path) && scratchtest.Query(p.t, p.admin, "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = "+postgres.QuoteLiteral(p.live)) != "0"
 		}
@@ -194,6 +250,9 @@ func (p *pairing) meet(first, second paired, as, other *proc.Credential, ofFirst
 		p.whole("50")
 		if left := p.hidden(); len(left) > 0 {
 			p.t.Errorf("left: %q", left)
+		}
+		if text, err := os.ReadFile(filepath.Join(p.place, "media", "7", "77.pdf")); err != nil || filepath.Base(string(text)) != "77.pdf" {
+			p.t.Errorf("the live files: %q, %v", text, err)
 		}
 		if n := p.databases("_restore_"); n > 0 {
 			p.t.Errorf("%d candidates are left", n)
@@ -237,6 +296,7 @@ func telling(first, second paired) bool {
 	return slices.Contains([]string{
 		"backup backup", "backup prune", "backup restore", "prune backup", "prune list", "drill prune", "into prune", "verify prune",
 		"restore undo", "restore backup", "undo drop-old", "drop-old restore", "list prune", "pin prune",
+		"media media", "media files", "media full", "config config", "full backup", "full full", "full prune", "backup full", "files files", "files prune",
 	}, first.name+" "+second.name)
 }
 
