@@ -90,17 +90,23 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// Each error of a list is reported by itself, once, with its own hint; what is
-// silent stays so.
+// Each error of a list is reported by itself, once, with its own hint, which
+// several that have the same one share; what is silent stays so.
 func TestReport(t *testing.T) {
 	app, out, errs := newTestApp(t)
 	app.report(all(
 		withHint(errors.New("verify a: checksum mismatch"), "forgectl backup list"),
 		silently(exitWarning),
 		errors.New("verify b: postgres://u:hunter2@h/d refused"),
+		withHint(errors.New("prune c: locked"), "forgectl history"),
+		silently(exitWarning),
+		withHint(errors.New("prune d: locked"), "forgectl history"),
+		withHint(errors.New("prune e: gone"), "forgectl backup list"),
 	))
 	const want = "forgectl: error: verify a: checksum mismatch\nhint: forgectl backup list\n" +
-		"forgectl: error: verify b: postgres://u:***@h/d refused\n"
+		"forgectl: error: verify b: postgres://u:***@h/d refused\n" +
+		"forgectl: error: prune c: locked\nforgectl: error: prune d: locked\nhint: forgectl history\n" +
+		"forgectl: error: prune e: gone\nhint: forgectl backup list\n"
 	if errs.String() != want || out.Len() != 0 {
 		t.Errorf("printed %q, want %q", errs, want)
 	}

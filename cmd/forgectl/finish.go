@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -36,12 +37,14 @@ func (a *App) report(err error) {
 	if err == nil {
 		return
 	}
-	for _, part := range parts(err) {
-		if coded, ok := part.(*codeError); ok && coded.err == nil { //nolint:errorlint // one that was wrapped has something to say
-			continue
-		}
+	said := slices.DeleteFunc(slices.Clone(parts(err)), func(part error) bool {
+		coded, ok := part.(*codeError) //nolint:errorlint // one that was wrapped has something to say
+		return ok && coded.err == nil
+	})
+	for i, part := range said {
 		a.Streams.Message(program, ui.LevelError, a.scrub(part.Error()))
-		if hint := hintOf(part); hint != "" {
+		// A hint that several in a row have stands below the last of them.
+		if hint := hintOf(part); hint != "" && (i+1 == len(said) || hintOf(said[i+1]) != hint) {
 			a.Streams.Message("", ui.LevelHint, a.scrub(hint))
 		}
 	}

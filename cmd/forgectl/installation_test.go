@@ -49,7 +49,8 @@ func newInstallation(t testing.TB, sql string) *installation {
 	i.group = filepath.Join(i.place, "repository", "database", i.live)
 	i.must(os.Mkdir(filepath.Join(i.place, "repository"), 0o700))
 	server := scratchtest.Server(t)
-	url := fmt.Sprintf("postgres://%s@/%%s?host=%s&port=%d", scratch.Superuser, server.SocketDir, server.Port)
+	// Whoever is stopped while another one runs may well be on its way to the server.
+	url := fmt.Sprintf("postgres://%s@/%%s?host=%s&port=%d&connect_timeout=120", scratch.Superuser, server.SocketDir, server.Port)
 	i.must(os.WriteFile(filepath.Join(i.place, "forgectl.yaml"), fmt.Appendf(nil, `repository: %[1]s/repository
 database: {name: %[2]s, url: "%[3]s", admin_url: "%[4]s"}
 backup:

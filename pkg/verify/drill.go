@@ -48,7 +48,7 @@ func (o Options) drill(ctx context.Context, v *Verdict, reader dumpset.Reader) e
 	}
 	var cluster *scratch.Cluster
 	err = o.stage(v, "start server", func() (err error) {
-		cluster, err = scratch.Start(ctx, o.scratch(tools, properties))
+		cluster, err = scratch.Start(ctx, o.scratch(tools, properties, labelled(toc, properties)))
 		return err
 	})
 	if err != nil {
@@ -130,8 +130,13 @@ func (o Options) checkSpace(set catalog.Set) error {
 	return nil
 }
 
+// labelled reports whether anything has a security label: only a library that knows the label lets it be set.
+func labelled(toc *pgdump.TOC, p pgdump.Properties) bool {
+	return len(p.Labels) > 0 || slices.ContainsFunc(toc.Entries, func(e pgdump.Entry) bool { return e.Type == "SECURITY LABEL" })
+}
+
 // scratch says what the throwaway server must be like for this database.
-func (o Options) scratch(tools postgres.Tools, p pgdump.Properties) scratch.Options {
+func (o Options) scratch(tools postgres.Tools, p pgdump.Properties, labelled bool) scratch.Options {
 	s := o.Scratch
 	s.BinDir = tools.Dir
 	s.Runner = o.Runner
@@ -140,8 +145,9 @@ func (o Options) scratch(tools postgres.Tools, p pgdump.Properties) scratch.Opti
 	s.Locale = p.CType
 	for _, lib := range p.Preload {
 		// Only libraries that an extension of the database belongs to: a server's
-		// others (auto_explain, say) change nothing about its data.
-		if slices.Contains(p.Extensions, lib) {
+		// others (auto_explain, say) change nothing about its data. Which of them is a
+		// provider of security labels nobody can say.
+		if labelled || slices.Contains(p.Extensions, lib) {
 			s.PreloadLibraries = append(s.PreloadLibraries, lib)
 		}
 	}

@@ -30,6 +30,7 @@ type Properties struct {
 	Comment         string    `json:"comment,omitempty"`
 	ACL             []Grant   `json:"acl,omitempty"` // nil: the default privileges
 	HasACL          bool      `json:"has_acl,omitempty"`
+	Labels          []Label   `json:"security_labels,omitempty"`
 	Settings        []Setting `json:"settings,omitempty"`
 	Preload         []string  `json:"preload_libraries,omitempty"` // shared_preload_libraries of the server
 	Extensions      []string  `json:"extensions,omitempty"`
@@ -40,6 +41,12 @@ type Grant struct {
 	Grantee   string `json:"grantee"`
 	Privilege string `json:"privilege"`
 	Grantable bool   `json:"grantable,omitempty"`
+}
+
+// Label is a security label of the database. Its provider is a library of the server.
+type Label struct {
+	Provider string `json:"provider"`
+	Label    string `json:"label"`
 }
 
 // Setting is an ALTER DATABASE … SET, or ALTER ROLE … IN DATABASE … SET when Role is set.
@@ -89,6 +96,9 @@ func (p Properties) isUTF8() bool {
 	}
 	for _, s := range p.Settings {
 		all = append(all, s.Role, s.Value)
+	}
+	for _, l := range p.Labels {
+		all = append(all, l.Provider, l.Label)
 	}
 	return utf8.ValidString(strings.Join(all, "\n"))
 }
@@ -153,6 +163,14 @@ func readProperties(ctx context.Context, conn *pgx.Conn, v postgres.Version) (Pr
 	if err != nil {
 		return p, fmt.Errorf("privileges: %w", err)
 	}
+	rows, err = conn.Query(ctx, `SELECT l.provider, l.label FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_database d ON d.oid = l.objoid
+		WHERE l.classoid = 'pg_catalog.pg_database'::regclass AND d.datname = current_database() ORDER BY 1`)
+	if err == nil {
+		p.Labels, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Label])
+	}
+	if err != nil {
+		return p, fmt.Errorf("security labels: %w", err)
+	}
 	rows, err = conn.Query(ctx, `SELECT coalesce(r.rolname, ''), split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
 		FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 			LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
@@ -201,7 +219,7 @@ func (p Properties) Create(name string, v postgres.Version) string {
 const settingTo = " TO "
 
 // After are the statements that give a loaded database the rest of its
-// properties: owner, limit, comment, privileges, settings. They come last,
+// properties: owner, limit, comment, labels, privileges, settings. They come last,
 // because a setting such as default_transaction_read_only would hinder the load.
 func (p Properties) After(name string) []string {
 	db := postgres.QuoteIdent(name)
@@ -211,6 +229,9 @@ func (p Properties) After(name string) []string {
 	}
 	if p.Comment != "" {
 		all = append(all, "COMMENT ON DATABASE "+db+" IS "+postgres.QuoteLiteral(p.Comment))
+	}
+	for _, l := range p.Labels {
+		all = append(all, "SECURITY LABEL FOR "+postgres.QuoteIdent(l.Provider)+" ON DATABASE "+db+" IS "+postgres.QuoteLiteral(l.Label))
 	}
 	if p.HasACL {
 		all = append(all, "REVOKE ALL ON DATABASE "+db+" FROM PUBLIC", "REVOKE ALL ON DATABASE "+db+" FROM "+postgres.QuoteIdent(p.Owner))
