@@ -317,7 +317,7 @@ func TestPairsOfUsers(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return os.Chown(path, int(owner.UID), int(owner.GID))
+		return os.Lchown(path, int(owner.UID), int(owner.GID))
 	}))
 	named := map[string]paired{}
 	for _, o := range pairedOperations() {
