@@ -74,7 +74,7 @@ var intoMoments = []struct {
 	{"rows", networktest.Harm{Say: "COPY public.forge_document"}, false},
 	{"post-data", networktest.Harm{Say: "ADD CONSTRAINT", After: 20}, false},
 	{"compare", networktest.Harm{Say: "count(*)", After: 20}, false},
-	{"statistics", networktest.Harm{Say: "ANALYZE\x00"}, false},
+	{"statistics", networktest.Harm{Say: "ANALYZE "}, false},
 	{"the name", networktest.Harm{Say: "RENAME TO"}, true},
 	{"commit", networktest.Harm{Say: "RENAME TO", After: 30}, true}, // ALTER DATABASE is answered in 26
 }
