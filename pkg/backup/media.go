@@ -223,7 +223,7 @@ func (r *mediaRun) fill(ctx context.Context) (err error) {
 		return index.Close()
 	})
 	if err != nil && r.synced != nil {
-		_ = <-r.synced // nobody writes to a draft that is removed
+		err = errors.Join(err, <-r.synced) // nobody writes to a draft that is removed
 	}
 	r.Step("indexed")
 	return err

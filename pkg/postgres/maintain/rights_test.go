@@ -114,7 +114,14 @@ func TestOneOfAll(t *testing.T) {
 				continue
 			}
 			one, err := readTables(t.Context(), conn, server.Version, []int64{int64(table.OID)})
-			if err != nil || len(one) != 1 || one[0] != table {
+			if err != nil || len(one) != 1 {
+				t.Fatalf("%d: %v", len(one), err)
+			}
+			// The server may hear of rows that the last session wrote between both.
+			for _, t := range []*Table{&table, &one[0]} {
+				t.Live, t.Dead, t.Modified = 0, 0, 0
+			}
+			if one[0] != table {
 				t.Errorf("%+v, is %+v: %v", table, one, err)
 			}
 		}

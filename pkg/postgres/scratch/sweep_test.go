@@ -187,11 +187,11 @@ func TestSweepEndsMarked(t *testing.T) {
 	if err != nil || len(removed) != 1 {
 		t.Errorf("swept %v, %v", removed, err)
 	}
-	if err := cmd.Process.Signal(syscall.Signal(0)); err == nil {
+	select { // it was killed; who waits for it may hear of it later
+	case <-ended:
+	case <-time.After(time.Minute):
 		t.Error("the program lives on")
 	}
-	_ = cmd.Process.Kill()
-	<-ended
 }
 
 // Only directories of ours are swept, and only servers in them are ended: not whoever has the number in
