@@ -193,7 +193,8 @@ type watcher struct {
 
 // run reads until the time is over or something ends it.
 func (w *watcher) run(ctx context.Context, conn net.Conn, id int64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.For, errOver)
+	end := time.Now().Add(w.For)
+	ctx, cancel := context.WithDeadlineCause(ctx, end, errOver)
 	defer cancel()
 	if _, err := w.clients(ctx, id); err != nil { // we are to know ourselves
 		return err
@@ -211,7 +212,13 @@ func (w *watcher) run(ctx context.Context, conn net.Conn, id int64) error {
 		}
 		return err
 	})
-	group.Go(func() error { return w.guard(ctx, id) })
+	group.Go(func() error {
+		err := w.guard(ctx, id)
+		if err != nil && !time.Now().Before(end) {
+			return errOver // a question that is under way then times out, perhaps before ctx does
+		}
+		return err
+	})
 	err := group.Wait()
 	if errors.Is(err, errOver) || errors.Is(err, errEnough) {
 		return nil

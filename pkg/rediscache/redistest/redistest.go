@@ -119,7 +119,7 @@ func launch(dir string, args []string) (*Server, error) {
 	return s, s.run("redis-server", append(base, args...))
 }
 
-// run starts the program and waits until its port answers.
+// run starts the program and waits until it can be reached.
 func (s *Server) run(program string, args []string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -135,9 +135,8 @@ func (s *Server) run(program string, args []string) error {
 		close(s.ended)
 	}()
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", s.Addr())
-		if err == nil {
-			return conn.Close()
+		if s.listens() {
+			return nil
 		}
 		select {
 		case <-s.ended:
@@ -153,6 +152,24 @@ func (s *Server) run(program string, args []string) error {
 			return fmt.Errorf("%s does not listen after %s", program, patience)
 		}
 	}
+}
+
+// listens reports whether both the port and the socket are there; the socket comes last.
+func (s *Server) listens() bool {
+	port, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		return false
+	}
+	_ = port.Close()
+	if s.Socket == "" {
+		return true
+	}
+	socket, err := net.Dial("unix", s.Socket)
+	if err != nil {
+		return false
+	}
+	_ = socket.Close()
+	return true
 }
 
 // Addr is host and port.
