@@ -221,12 +221,12 @@ func TestListAsksLittle(t *testing.T) {
 	}
 }
 
-// Promise: a repository of 5,000 sets of a database with 60 tables costs what each set costs and no more: they are listed
+// Promise: a repository of many sets (5,000 in make test-long) of a database with 60 tables costs what each set costs and no more: they are listed
 // with one look at the group, two at each set, and three small files of it. The newest, good or not, is found by reading
 // that one.
 func TestManySets(t *testing.T) {
 	dir := t.TempDir()
-	const sets = 5000
+	const sets = manySets
 	buildRepository(t, dir, sets)
 	counter := &countingStore{Store: openLocal(t, dir)}
 	c := newCatalog(around(counter))
