@@ -221,9 +221,9 @@ func TestListAsksLittle(t *testing.T) {
 	}
 }
 
-// Promise: a repository of many sets (5,000 in make test-long) of a database with 60 tables costs what each set costs and no more: they are listed
-// with one look at the group, two at each set, and three small files of it. The newest, good or not, is found by reading
-// that one.
+// Promise: a repository of many sets (5,000 in make test-long) of a database with 60 tables costs what each set costs and
+// no more: they are listed with one look at the group, two at each set, and three small files of it. The newest, good or
+// not, is found by reading that one.
 func TestManySets(t *testing.T) {
 	dir := t.TempDir()
 	const sets = manySets
