@@ -88,6 +88,7 @@ func copySet(t testing.TB, sealed bool) *copied {
 // options verify with real programs; servers live in a directory of the test's own.
 func (s *copied) options(level string) verify.Options {
 	s.T.Helper()
+	original.once.Do(func() { makeOriginal(s.T) }) // the key is needed beside sets of other kinds too
 	runner := scratchtest.Runner()
 	return verify.Options{
 		Catalog: s.Catalog, Unlock: keyring(original.key), Level: level, Runner: runner,
