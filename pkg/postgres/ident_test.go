@@ -51,7 +51,7 @@ func FuzzQuote(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		for _, s := range []string{a, b} {
 			if !utf8.ValidString(s) || postgres.ValidName(s) != "" {
-				t.Skip("the server holds no such name")
+				return // the server holds no such name
 			}
 		}
 		for _, conforming := range []string{"on", "off"} {

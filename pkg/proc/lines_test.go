@@ -32,7 +32,7 @@ func FuzzLines(f *testing.F) {
 	f.Add("é'", "x é' \r\n\n", 1)
 	f.Fuzz(func(t *testing.T, secret, text string, size int) {
 		if size < 1 || secret == "" || strings.ContainsAny(secret, "*\r\n\uFFFD") {
-			t.Skip()
+			return // no secret that a configuration could hold
 		}
 		count := 0
 		l := &lines{scrub: newScrubber([]string{secret}), emit: func(s string) {
