@@ -183,6 +183,16 @@ func TestSweepEndsMarked(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	// Start returns within the kernel's exec, a moment before the new environment can be read.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", cmd.Process.Pid))
+		if err == nil && strings.Contains(string(environ), markVariable) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no environment: %q, %v", environ, err)
+		}
+	}
 	removed, err := Sweep(t.Context(), dir, nil)
 	if err != nil || len(removed) != 1 {
 		t.Errorf("swept %v, %v", removed, err)
